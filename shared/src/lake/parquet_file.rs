@@ -1,0 +1,178 @@
+//! Parquet as every file of the lake is written and read: deterministic bytes, bounded memory, no trust in a footer.
+
+use std::{collections::BTreeMap, fs::File, sync::Arc};
+
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, SchemaRef, TimeUnit},
+};
+use parquet::{
+    arrow::{
+        ArrowWriter, ProjectionMask,
+        arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    },
+    basic::{Compression, ZstdLevel},
+    errors::ParquetError,
+    file::{
+        metadata::{KeyValue, ParquetMetaData},
+        properties::WriterProperties,
+    },
+};
+use tempfile::NamedTempFile;
+
+use super::{HashingWriter, LakeError, LakeKey, Sealed};
+
+/// Rows in a row group. Siblings share the boundaries of their base.
+pub const ROW_GROUP_ROWS: usize = 122_880;
+
+/// Rows in a batch that a reader hands on.
+pub const BATCH_ROWS: usize = 8_192;
+
+const MAX_ROWS: i64 = 100_000_000;
+const MAX_COLUMNS: usize = 512;
+
+/// The one timestamp type of the lake: UTC, microseconds.
+pub fn timestamp() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// Writes one Parquet file to a temporary file, hashing it on the way. The bytes follow from the schema, the metadata
+/// and the rows alone: no clock, no library version, no map order.
+pub struct Writer {
+    writer: ArrowWriter<HashingWriter<NamedTempFile>>,
+    rows: u64,
+}
+
+impl Writer {
+    /// Starts a file whose footer carries `metadata`.
+    pub fn new(schema: SchemaRef, metadata: &BTreeMap<String, String>) -> Result<Self, ParquetError> {
+        let pairs = metadata
+            .iter()
+            .map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
+            .collect();
+        let properties = WriterProperties::builder()
+            .set_created_by("wastewalk".to_owned())
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_key_value_metadata(Some(pairs))
+            .build();
+        let spool = HashingWriter::new(NamedTempFile::new()?);
+        Ok(Self {
+            writer: ArrowWriter::try_new(spool, schema, Some(properties))?,
+            rows: 0,
+        })
+    }
+
+    /// Appends the rows of `batch`.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
+        self.rows += batch.num_rows() as u64;
+        self.writer.write(batch)
+    }
+
+    /// Rows appended so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Writes the footer and seals the file.
+    pub fn finish(self) -> Result<Sealed, ParquetError> {
+        Ok(Sealed::new(self.writer.into_inner()?)?)
+    }
+}
+
+/// A verified file of the lake, opened and checked, not yet decoded.
+pub struct Reader {
+    key: LakeKey,
+    builder: ParquetRecordBatchReaderBuilder<File>,
+}
+
+impl Reader {
+    /// Opens what [`super::Lake::fetch`] returned for `key`.
+    ///
+    /// # Errors
+    /// [`LakeError::Unreadable`] if the footer is damaged or promises more rows or columns than any file of ours has.
+    pub fn open(key: &LakeKey, file: File) -> Result<Self, LakeError> {
+        let unreadable = |reason: String| LakeError::Unreadable {
+            key: key.to_string(),
+            reason,
+        };
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| unreadable(error.to_string()))?;
+        let rows = builder.metadata().file_metadata().num_rows();
+        let columns = builder.schema().fields().len();
+        if !(0..=MAX_ROWS).contains(&rows) || columns > MAX_COLUMNS {
+            return Err(unreadable(format!(
+                "its footer promises {rows} rows and {columns} columns"
+            )));
+        }
+        Ok(Self {
+            key: key.clone(),
+            builder,
+        })
+    }
+
+    /// Rows in the file.
+    pub fn rows(&self) -> u64 {
+        self.builder.metadata().file_metadata().num_rows().unsigned_abs()
+    }
+
+    /// A value of the footer's metadata.
+    pub fn metadata(&self, name: &str) -> Option<&str> {
+        footer_value(self.builder.metadata(), name)
+    }
+
+    /// The batches of the file, [`BATCH_ROWS`] rows each but the last, with only `columns` (every column when `None`)
+    /// in the order of the file.
+    ///
+    /// # Errors
+    /// [`LakeError::Unreadable`] if a column is missing.
+    pub fn batches(self, columns: Option<&[&str]>) -> Result<Batches, LakeError> {
+        let unreadable = |reason: String| LakeError::Unreadable {
+            key: self.key.to_string(),
+            reason,
+        };
+        let mut builder = self.builder.with_batch_size(BATCH_ROWS);
+        if let Some(columns) = columns {
+            let known = builder.schema();
+            if let Some(missing) = columns.iter().find(|name| known.field_with_name(name).is_err()) {
+                return Err(unreadable(format!("it has no column {missing}")));
+            }
+            let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+            builder = builder.with_projection(mask);
+        }
+        let reader = builder.build().map_err(|error| unreadable(error.to_string()))?;
+        Ok(Batches {
+            key: Arc::new(self.key.clone()),
+            reader,
+        })
+    }
+}
+
+fn footer_value<'a>(metadata: &'a ParquetMetaData, name: &str) -> Option<&'a str> {
+    let pairs = metadata.file_metadata().key_value_metadata()?;
+    pairs.iter().find(|pair| pair.key == name)?.value.as_deref()
+}
+
+/// The rows of one file, batch by batch.
+pub struct Batches {
+    key: Arc<LakeKey>,
+    reader: ParquetRecordBatchReader,
+}
+
+impl Batches {
+    /// What every batch looks like.
+    pub fn schema(&self) -> SchemaRef {
+        arrow::array::RecordBatchReader::schema(&self.reader)
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch, LakeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.reader.next()?;
+        Some(batch.map_err(|error| LakeError::Unreadable {
+            key: self.key.to_string(),
+            reason: error.to_string(),
+        }))
+    }
+}
