@@ -109,7 +109,7 @@ impl<A: Annotator> Runner<A> {
             |event| event.partition().map_err(AnnotatorFailure::from),
             async |partition| {
                 let started = std::time::Instant::now();
-                let outcome = self.run(partition).await?;
+                let outcome = Box::pin(self.run(partition)).await?;
                 let milliseconds = started.elapsed().as_millis();
                 match &outcome {
                     Outcome::Waiting { missing } => {

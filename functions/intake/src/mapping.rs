@@ -1,0 +1,598 @@
+//! The mapping grammar: how one foreign schema becomes canonical rows. The only place where a foreign table, column or
+//! unit has a name; see `docs/mappings.md` for the grammar and `sources/*.toml` for mappings.
+//!
+//! A mistake is refused when the mapping is read, with file, line, what is wrong and the nearest valid name.
+
+use std::{collections::BTreeMap, fmt, path::Path};
+
+use chrono_tz::Tz;
+use shared::lake::{Entity, Sha256};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// A mapping that cannot be used, and where to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct MappingError {
+    /// The file's name.
+    pub file: String,
+    /// The line, from 1; 0 where the mistake is in no line.
+    pub line: usize,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl fmt::Display for MappingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.problem),
+            line => write!(f, "{}:{line}: {}", self.file, self.problem),
+        }
+    }
+}
+
+/// What a canonical field holds, and so which declarations its column needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldKind {
+    /// Text, or a number as text.
+    Text,
+    /// An instant; needs a `format`, and a `zone` where the format has no offset.
+    Instant,
+    /// A duration; needs a `unit`.
+    Seconds,
+    /// Yes or no.
+    Flag,
+    /// A whole number from 1 to 5.
+    Rating,
+}
+
+/// A field that the anti-corruption layer fills.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CanonicalField {
+    /// Its name in mappings, quarantine and messages.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: FieldKind,
+    /// Whether every record must have it.
+    pub required: bool,
+}
+
+const fn required(name: &'static str, kind: FieldKind) -> CanonicalField {
+    CanonicalField { name, kind, required: true }
+}
+
+const fn optional(name: &'static str, kind: FieldKind) -> CanonicalField {
+    CanonicalField { name, kind, required: false }
+}
+
+/// The fields of an entity.
+pub fn fields(entity: Entity) -> &'static [CanonicalField] {
+    use FieldKind::{Flag, Instant, Rating, Seconds, Text};
+    match entity {
+        Entity::Teams => const { &[required("team_id", Text), optional("name", Text)] },
+        Entity::Users => {
+            const {
+                &[
+                    required("user_id", Text),
+                    optional("team_id", Text),
+                    optional("name", Text),
+                    optional("time_zone", Text),
+                ]
+            }
+        }
+        Entity::Sprints => {
+            const {
+                &[
+                    required("sprint_id", Text),
+                    optional("team_id", Text),
+                    optional("name", Text),
+                    required("starts_at", Instant),
+                    required("ends_at", Instant),
+                    optional("released_at", Instant),
+                ]
+            }
+        }
+        Entity::Stereotypes => {
+            const {
+                &[
+                    required("stereotype_code", Text),
+                    optional("stereotype_name", Text),
+                    optional("claimed_category", Text),
+                    optional("claimed_automatable", Flag),
+                ]
+            }
+        }
+        Entity::Activities => {
+            const {
+                &[
+                    required("activity_id", Text),
+                    required("user_id", Text),
+                    optional("team_id", Text),
+                    optional("sprint_id", Text),
+                    optional("project_id", Text),
+                    required("stereotype_code", Text),
+                    required("started_at", Instant),
+                    optional("ended_at", Instant),
+                    optional("duration_seconds", Seconds),
+                    optional("out_of_sprint_seconds", Seconds),
+                    optional("marked_in_sprint", Flag),
+                    optional("claimed_category", Text),
+                    optional("claimed_automatable", Flag),
+                    optional("rating", Rating),
+                    optional("note", Text),
+                    optional("time_zone", Text),
+                    optional("updated_at", Instant),
+                ]
+            }
+        }
+    }
+}
+
+/// The kinds of database that intake can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// A SQLite file.
+    Sqlite,
+}
+
+/// Which sprint an activity belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SprintRule {
+    /// The one that the record names, else the team's sprint that contains the start.
+    ExplicitThenCalendar,
+    /// The one that the record names, else none.
+    Explicit,
+    /// The team's sprint that contains the start.
+    Calendar,
+}
+
+/// What one unit of a source's durations is. Declared, never guessed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Nanoseconds in one unit.
+    Nanoseconds(i64),
+    /// `HH:MM` or `HH:MM:SS`.
+    Clock,
+}
+
+/// How a source writes instants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstantFormat {
+    /// RFC 3339, with an offset.
+    Rfc3339,
+    /// `YYYY-MM-DD HH:MM:SS`, with a space or a `T`, seconds and fractions optional, without an offset.
+    Iso,
+    /// `YYYY-MM-DD`: the day is known, the time of day is not.
+    Date,
+    /// A number of units since 1970 in UTC; nanoseconds in one unit.
+    Unix(i64),
+    /// A pattern in the notation of `strftime`, without an offset.
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// Whether it says the time of day.
+        has_time: bool,
+    },
+}
+
+/// Which zone a time without an offset is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ZoneRule {
+    /// Always this one.
+    Fixed(Tz),
+    /// The zone that decides the record's local day: the record's own, else the person's, else the organisation's.
+    Local,
+}
+
+/// Where one canonical field comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnMapping {
+    /// The line that declares it.
+    pub line: usize,
+    /// The source's columns; several are added up.
+    pub columns: Vec<String>,
+    /// The source's column that is read where the others are NULL.
+    pub fallback: Option<String>,
+    /// For durations.
+    pub unit: Option<Unit>,
+    /// For instants.
+    pub format: Option<InstantFormat>,
+    /// For instants without an offset.
+    pub zone: Option<ZoneRule>,
+    /// Translates the source's values, as text, to canonical ones; a value that is not listed is refused.
+    pub values: Option<BTreeMap<String, String>>,
+}
+
+/// Where the records of one entity come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntityMapping {
+    /// The line of its SELECT.
+    pub line: usize,
+    /// One SELECT. Every column of its result is kept in `source_row`.
+    pub select: String,
+    /// By canonical field.
+    pub columns: BTreeMap<&'static str, ColumnMapping>,
+}
+
+/// A whole mapping, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// The file it came from.
+    pub file: String,
+    /// Of the file's text: which mapping a run used.
+    pub sha256: Sha256,
+    /// The source's name, in run records and files.
+    pub name: String,
+    /// What it can be read with.
+    pub database: Database,
+    /// The organisation's zone.
+    pub time_zone: Tz,
+    /// Which sprint an activity belongs to.
+    pub sprint_rule: SprintRule,
+    /// Each entity that the source has; always the activities.
+    pub entities: BTreeMap<Entity, EntityMapping>,
+}
+
+/// The mappings that ship, by name.
+pub const BUILT_IN: &[(&str, &str)] = &[("reference", include_str!("../sources/reference.toml"))];
+
+impl Mapping {
+    /// Loads a mapping: the name of a [`BUILT_IN`] one, or a file.
+    pub fn load(name_or_path: &str) -> Result<Self, MappingError> {
+        if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+            return Self::parse(&format!("sources/{name}.toml"), text);
+        }
+        let text = std::fs::read_to_string(Path::new(name_or_path)).map_err(|error| {
+            let names = BUILT_IN.iter().map(|(name, _)| *name);
+            let problem = format!(
+                "the mapping cannot be read: {error}; give a file, or the name of a known product: {}",
+                names.collect::<Vec<_>>().join(", ")
+            );
+            MappingError { file: name_or_path.to_owned(), line: 0, problem }
+        })?;
+        Self::parse(name_or_path, &text)
+    }
+
+    /// Parses and checks the text of the mapping `file`.
+    pub fn parse(file: &str, text: &str) -> Result<Self, MappingError> {
+        // A byte order mark is a habit of some editors, not a mistake.
+        let text = text.trim_start_matches('\u{feff}');
+        let parser = Parser { file, text };
+        let root = DeTable::parse(text).map_err(|error| {
+            let line = error.span().map_or(0, |span| parser.line(span.start));
+            parser.error(line, error.message().to_owned())
+        })?;
+        parser.mapping(root.get_ref())
+    }
+}
+
+struct Parser<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+type Table<'a> = DeTable<'a>;
+type Value<'a> = Spanned<DeValue<'a>>;
+
+impl Parser<'_> {
+    fn mapping(&self, root: &Table<'_>) -> Result<Mapping, MappingError> {
+        let sections: Vec<&str> = std::iter::once("source").chain(Entity::ALL.map(Entity::name)).collect();
+        self.only(root, &sections, "section")?;
+        let source = root.get("source").ok_or_else(|| self.error(0, "the section [source] is missing"))?;
+        let source_line = self.line_of(source);
+        let source = self.table(source, "source")?;
+        self.only(source, &["name", "database", "time_zone", "sprint_rule"], "key of [source]")?;
+        let text = |key: &str| source.get(key).map(|value| self.text(value, key)).transpose();
+        let needed = |key: &str| {
+            text(key)?.ok_or_else(|| self.error(source_line, format!("[source] needs `{key}`")))
+        };
+        let name = needed("name")?.to_owned();
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            return Err(self.error(source_line, "`name` of [source] takes lower-case letters, digits and `-`"));
+        }
+        let pick = |key: &str, value: &str, options: &[&str]| {
+            let line = source.get(key).map_or(source_line, |value| self.line_of(value));
+            self.one_of(line, key, value, options)
+        };
+        let database = match pick("database", needed("database")?, &["sqlite"])? {
+            _ => Database::Sqlite,
+        };
+        let time_zone = source.get("time_zone").ok_or_else(|| {
+            self.error(source_line, "[source] needs `time_zone`, the organisation's, such as \"Europe/Berlin\"")
+        })?;
+        let rules = ["explicit_then_calendar", "explicit", "calendar"];
+        let sprint_rule = match pick("sprint_rule", text("sprint_rule")?.unwrap_or(rules[0]), &rules)? {
+            1 => SprintRule::Explicit,
+            2 => SprintRule::Calendar,
+            _ => SprintRule::ExplicitThenCalendar,
+        };
+        let mut entities = BTreeMap::new();
+        for entity in Entity::ALL {
+            if let Some(section) = root.get(entity.name()) {
+                entities.insert(entity, self.entity(entity, section)?);
+            }
+        }
+        let Some(activities) = entities.get(&Entity::Activities) else {
+            return Err(self.error(0, "the section [activities] is missing"));
+        };
+        if !["duration_seconds", "ended_at"].iter().any(|field| activities.columns.contains_key(field)) {
+            return Err(self.error(activities.line, "[activities.columns] needs `duration_seconds` or `ended_at`"));
+        }
+        Ok(Mapping {
+            file: self.file.to_owned(),
+            sha256: Sha256::of(self.text),
+            name,
+            database,
+            time_zone: self.zone(time_zone)?,
+            sprint_rule,
+            entities,
+        })
+    }
+
+    fn entity(&self, entity: Entity, section: &Value<'_>) -> Result<EntityMapping, MappingError> {
+        let name = entity.name();
+        let line = self.line_of(section);
+        let table = self.table(section, name)?;
+        self.only(table, &["select", "columns"], &format!("key of [{name}]"))?;
+        let select = table.get("select").ok_or_else(|| self.error(line, format!("[{name}] needs `select`")))?;
+        let columns = table.get("columns").ok_or_else(|| self.error(line, format!("[{name}.columns] is missing")))?;
+        let columns_line = self.line_of(columns);
+        let columns = self.table(columns, "columns")?;
+        let known: Vec<&str> = fields(entity).iter().map(|field| field.name).collect();
+        self.only(columns, &known, &format!("canonical field of {name}"))?;
+        let mut mapped = BTreeMap::new();
+        for field in fields(entity) {
+            match columns.get(field.name) {
+                Some(value) => {
+                    mapped.insert(field.name, self.column(*field, value)?);
+                }
+                None if field.required => {
+                    return Err(self.error(columns_line, format!("[{name}.columns] needs `{}`", field.name)));
+                }
+                None => {}
+            }
+        }
+        let (line, select) = (self.line_of(select), self.text(select, "select")?.trim().to_owned());
+        Ok(EntityMapping { line, select, columns: mapped })
+    }
+
+    fn column(&self, field: CanonicalField, value: &Value<'_>) -> Result<ColumnMapping, MappingError> {
+        let line = self.line_of(value);
+        let mut mapping = ColumnMapping {
+            line,
+            columns: Vec::new(),
+            fallback: None,
+            unit: None,
+            format: None,
+            zone: None,
+            values: None,
+        };
+        match value.get_ref() {
+            DeValue::String(column) => mapping.columns.push(column.to_string()),
+            DeValue::Table(table) => self.declared(field, table, &mut mapping)?,
+            _ => return Err(self.error(line, format!("`{}` takes a column's name or a table", field.name))),
+        }
+        if mapping.columns.is_empty() {
+            return Err(self.error(line, format!("`{}` needs `column` or `sum`", field.name)));
+        }
+        match field.kind {
+            FieldKind::Seconds if mapping.unit.is_none() => {
+                let problem = format!(
+                    "`{0}` needs a unit, which is declared and never guessed: {0} = {{ column = \"{1}\", unit = \"minutes\" }}",
+                    field.name, mapping.columns[0]
+                );
+                Err(self.error(line, problem))
+            }
+            FieldKind::Instant if mapping.format.is_none() => {
+                let problem = format!(
+                    "`{0}` needs a format: {0} = {{ column = \"{1}\", format = \"rfc3339\" }}",
+                    field.name, mapping.columns[0]
+                );
+                Err(self.error(line, problem))
+            }
+            FieldKind::Instant
+                if mapping.zone.is_none()
+                    && !matches!(mapping.format, Some(InstantFormat::Rfc3339 | InstantFormat::Unix(_))) =>
+            {
+                let problem = format!(
+                    "`{}` has no offset in its format and needs a `zone`: \"UTC\", another IANA zone, or \"local\"",
+                    field.name
+                );
+                Err(self.error(line, problem))
+            }
+            _ => Ok(mapping),
+        }
+    }
+
+    fn declared(
+        &self,
+        field: CanonicalField,
+        table: &Table<'_>,
+        mapping: &mut ColumnMapping,
+    ) -> Result<(), MappingError> {
+        let allowed: &[&str] = match field.kind {
+            FieldKind::Seconds => &["column", "sum", "fallback", "unit"],
+            FieldKind::Instant => &["column", "fallback", "format", "zone"],
+            FieldKind::Text | FieldKind::Flag | FieldKind::Rating => &["column", "fallback", "values"],
+        };
+        self.only(table, allowed, &format!("key of `{}`", field.name))?;
+        let text = |key: &str| table.get(key).map(|value| Ok((self.line_of(value), self.text(value, key)?))).transpose();
+        mapping.columns.extend(text("column")?.map(|(_, column)| column.to_owned()));
+        if let Some(sum) = table.get("sum") {
+            let DeValue::Array(columns) = sum.get_ref() else {
+                return Err(self.error(self.line_of(sum), "`sum` takes a list of columns"));
+            };
+            for column in columns.iter() {
+                mapping.columns.push(self.text(column, "sum")?.to_owned());
+            }
+        }
+        mapping.fallback = text("fallback")?.map(|(_, column)| column.to_owned());
+        if let Some((line, unit)) = text("unit")? {
+            const UNITS: [(&str, Unit); 7] = [
+                ("hours", Unit::Nanoseconds(3_600_000_000_000)),
+                ("minutes", Unit::Nanoseconds(60_000_000_000)),
+                ("seconds", Unit::Nanoseconds(1_000_000_000)),
+                ("milliseconds", Unit::Nanoseconds(1_000_000)),
+                ("microseconds", Unit::Nanoseconds(1_000)),
+                ("nanoseconds", Unit::Nanoseconds(1)),
+                ("clock", Unit::Clock),
+            ];
+            mapping.unit = Some(UNITS[self.one_of(line, "unit", unit, &UNITS.map(|(name, _)| name))?].1);
+        }
+        if let Some((line, format)) = text("format")? {
+            mapping.format = Some(self.format(line, format)?);
+        }
+        if let Some(zone) = table.get("zone") {
+            mapping.zone = Some(match self.text(zone, "zone")? {
+                "local" => ZoneRule::Local,
+                _ => ZoneRule::Fixed(self.zone(zone)?),
+            });
+        }
+        if let Some(values) = table.get("values") {
+            let mut translated = BTreeMap::new();
+            for (from, to) in self.table(values, "values")?.iter() {
+                translated.insert(from.get_ref().to_string(), self.text(to, "values")?.to_owned());
+            }
+            mapping.values = Some(translated);
+        }
+        Ok(())
+    }
+
+    fn format(&self, line: usize, format: &str) -> Result<InstantFormat, MappingError> {
+        if format.contains('%') {
+            use chrono::format::{Item, StrftimeItems};
+            let known = StrftimeItems::new(format).all(|item| !matches!(item, Item::Error));
+            if !known {
+                return Err(self.error(line, format!("`{format}` is no strftime pattern")));
+            }
+            // Whatever says the hour says the time of day.
+            let has_time = ["%H", "%I", "%k", "%l", "%T", "%R", "%X", "%r", "%c"].iter().any(|item| format.contains(item));
+            return Ok(InstantFormat::Pattern { pattern: format.to_owned(), has_time });
+        }
+        let formats = [
+            ("rfc3339", InstantFormat::Rfc3339),
+            ("iso", InstantFormat::Iso),
+            ("date", InstantFormat::Date),
+            ("unix_seconds", InstantFormat::Unix(1_000_000_000)),
+            ("unix_milliseconds", InstantFormat::Unix(1_000_000)),
+            ("unix_microseconds", InstantFormat::Unix(1_000)),
+            ("unix_nanoseconds", InstantFormat::Unix(1)),
+        ];
+        let names: Vec<&str> = formats.iter().map(|(name, _)| *name).collect();
+        let index = self.one_of(line, "format", format, &names)?;
+        Ok(formats[index].1.clone())
+    }
+
+    fn zone(&self, value: &Value<'_>) -> Result<Tz, MappingError> {
+        let name = self.text(value, "zone")?;
+        name.parse().map_err(|_| {
+            let names: Vec<&str> = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).collect();
+            self.error(self.line_of(value), format!("`{name}` is no IANA time zone{}", did_you_mean(name, &names)))
+        })
+    }
+
+    fn table<'t, 'v>(&self, value: &'t Value<'v>, what: &str) -> Result<&'t Table<'v>, MappingError> {
+        value.get_ref().as_table().ok_or_else(|| self.error(self.line_of(value), format!("`{what}` takes a table")))
+    }
+
+    fn text<'t>(&self, value: &'t Value<'_>, what: &str) -> Result<&'t str, MappingError> {
+        value.get_ref().as_str().ok_or_else(|| self.error(self.line_of(value), format!("`{what}` takes text in quotes")))
+    }
+
+    fn one_of(&self, line: usize, key: &str, value: &str, options: &[&str]) -> Result<usize, MappingError> {
+        options.iter().position(|option| *option == value).ok_or_else(|| {
+            let problem = format!(
+                "`{key}` cannot be `{value}`{}; it is one of {}",
+                did_you_mean(value, options),
+                options.join(", ")
+            );
+            self.error(line, problem)
+        })
+    }
+
+    fn only(&self, table: &Table<'_>, allowed: &[&str], what: &str) -> Result<(), MappingError> {
+        match table.keys().find(|key| !allowed.contains(&key.get_ref().as_ref())) {
+            None => Ok(()),
+            Some(key) => {
+                let name = key.get_ref().as_ref();
+                let problem = format!(
+                    "`{name}` is no {what}{}; it takes {}",
+                    did_you_mean(name, allowed),
+                    allowed.join(", ")
+                );
+                Err(self.error(self.line(key.span().start), problem))
+            }
+        }
+    }
+
+    fn line_of(&self, value: &Value<'_>) -> usize {
+        self.line(value.span().start)
+    }
+
+    fn line(&self, offset: usize) -> usize {
+        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+    }
+
+    fn error(&self, line: usize, problem: impl Into<String>) -> MappingError {
+        MappingError { file: self.file.to_owned(), line, problem: problem.into() }
+    }
+}
+
+/// `; did you mean …?` with the nearest of `options`, or nothing where none is near.
+pub fn did_you_mean<S: AsRef<str>>(given: &str, options: &[S]) -> String {
+    let nearest = options
+        .iter()
+        .map(|option| (strsim::jaro_winkler(given, option.as_ref()), option.as_ref()))
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((likeness, option)) if likeness > 0.7 => format!("; did you mean `{option}`?"),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl Fn(&str) -> String) -> String {
+        let text = change(BUILT_IN[0].1);
+        assert_ne!(text, BUILT_IN[0].1, "the change must change something");
+        Mapping::parse("m.toml", &text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn every_mapping_that_ships_is_sound() {
+        for (name, text) in BUILT_IN {
+            assert_eq!(&Mapping::parse(name, text).unwrap().name, name);
+        }
+    }
+
+    #[test]
+    fn a_mistake_names_its_line_and_the_nearest_valid_name() {
+        let line_of = |needle: &str| 1 + BUILT_IN[0].1.lines().position(|line| line.contains(needle)).unwrap();
+        for (from, to, expected) in [
+            ("rating = ", "raiting = ", "did you mean `rating`?"),
+            ("[teams]", "[tems]", "did you mean `teams`?"),
+            ("unit = \"seconds\"", "unit = \"second\"", "did you mean `seconds`?"),
+            ("time_zone = \"Europe/Berlin\"", "time_zone = \"Europe/Berln\"", "did you mean `Europe/Berlin`?"),
+            ("unit = \"seconds\"", "fallback = \"x\"", "needs a unit"),
+            ("activity_id = ", "project_id = ", "needs `activity_id`"),
+            ("format = \"rfc3339\"", "format = \"iso\"", "needs a `zone`"),
+            ("format = \"rfc3339\"", "format = \"%Q\"", "no strftime pattern"),
+        ] {
+            let message = refused(|text| text.replacen(from, to, 1));
+            assert!(message.contains(expected), "{message}");
+            // A missing field is reported where its table begins, anything else in its own line.
+            if !expected.contains("activity_id") {
+                assert!(message.starts_with(&format!("m.toml:{}:", line_of(from))), "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_toml_names_its_line() {
+        assert!(Mapping::parse("m.toml", "[source]\nname = ").unwrap_err().to_string().starts_with("m.toml:2: "));
+        assert!(Mapping::load("no/such/file.toml").unwrap_err().to_string().contains("reference"));
+    }
+}

@@ -1,0 +1,66 @@
+//! The run record: what one intake run read, wrote, left and refused, kept for ever under `runs/`.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use shared::time::Generation;
+
+/// Activities by what became of them. `read = written + unchanged + quarantined + open`, in every run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Read from the source.
+    pub read: u64,
+    /// On days that were written.
+    pub written: u64,
+    /// On days that are in the lake already, the same.
+    pub unchanged: u64,
+    /// Could not be translated.
+    pub quarantined: u64,
+    /// Still running.
+    pub open: u64,
+}
+
+impl Counts {
+    /// Whether every record is accounted for.
+    pub fn balanced(&self) -> bool {
+        self.read == self.written + self.unchanged + self.quarantined + self.open
+    }
+}
+
+/// Days by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Days {
+    /// New, or restated.
+    pub written: u64,
+    /// The same as in the lake.
+    pub unchanged: u64,
+    /// Lost all their rows in the source; restated as empty.
+    pub emptied: u64,
+}
+
+/// One run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Its generation.
+    pub generation: Generation,
+    /// The source's name.
+    pub source: String,
+    /// Of the mapping's text.
+    pub mapping_sha256: String,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// Why it failed, if it did; then nothing below is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+    /// Activities.
+    pub counts: Counts,
+    /// Records of any entity that could not be translated, by reason code.
+    pub quarantined_by_reason: BTreeMap<String, u64>,
+    /// Days.
+    pub days: Days,
+    /// The dimensions that changed.
+    pub dimensions_written: Vec<String>,
+    /// The keys of every object that this run made.
+    pub objects: Vec<String>,
+}

@@ -1,0 +1,436 @@
+//! The anti-corruption layer: translates source records to canonical ones, or says why it cannot. It translates shape
+//! and does not judge: what an activity means is the annotators' to say.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+use shared::{
+    activity::{Activity, Clock},
+    dimension::Member,
+    lake::Entity,
+    time::LocalDay,
+};
+
+use crate::{
+    mapping::{ColumnMapping, EntityMapping, InstantFormat, Mapping, SprintRule, Unit, ZoneRule},
+    source::{Cell, Record},
+};
+
+/// A record that cannot be translated: kept whole, with what to mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Of which entity.
+    pub entity: Entity,
+    /// The source's key, as far as it has one.
+    pub key: String,
+    /// A stable code.
+    pub reason: &'static str,
+    /// The canonical field.
+    pub field: &'static str,
+    /// What is wrong and what to do; never a value.
+    pub message: String,
+    /// The whole source record.
+    pub source_row: String,
+}
+
+/// What became of a source record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Translated {
+    /// It landed on a day.
+    Activity(LocalDay, Box<Activity>),
+    /// It is still running.
+    Open,
+    /// It cannot be translated.
+    Rejected(Box<Rejected>),
+}
+
+/// One field that cannot be translated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Problem {
+    reason: &'static str,
+    field: &'static str,
+    message: String,
+}
+
+fn problem(reason: &'static str, field: &'static str, message: impl Into<String>) -> Problem {
+    Problem { reason, field, message: message.into() }
+}
+
+/// Translates a record of a dimension.
+pub fn dimension(mapping: &Mapping, entity: Entity, from: &EntityMapping, record: &Record) -> Result<Member, Rejected> {
+    let fields = Fields { mapping: from, record };
+    let key = match entity {
+        Entity::Teams => "team_id",
+        Entity::Users => "user_id",
+        Entity::Sprints => "sprint_id",
+        Entity::Stereotypes | Entity::Activities => "stereotype_code",
+    };
+    let name = if entity == Entity::Stereotypes { "stereotype_name" } else { "name" };
+    let zone = mapping.time_zone;
+    let member = || -> Result<Member, Problem> {
+        let member = Member {
+            id: fields.required_text(key)?,
+            name: fields.text(name)?,
+            team_id: fields.text("team_id")?,
+            time_zone: fields.text("time_zone")?,
+            starts_at: fields.instant("starts_at", zone)?.map(|(at, _)| at),
+            ends_at: fields.instant("ends_at", zone)?.map(|(at, _)| at),
+            released_at: fields.instant("released_at", zone)?.map(|(at, _)| at),
+            claimed_category: fields.text("claimed_category")?,
+            claimed_automatable: fields.flag("claimed_automatable")?,
+            source_row: record.to_json(),
+        };
+        match (entity, member.starts_at, member.ends_at) {
+            (Entity::Sprints, None, _) => Err(problem("missing", "starts_at", "a sprint needs a start")),
+            (Entity::Sprints, _, None) => Err(problem("missing", "ends_at", "a sprint needs an end")),
+            (Entity::Sprints, Some(start), Some(end)) if end < start => {
+                Err(problem("ends_before_start", "ends_at", "the sprint ends before it starts"))
+            }
+            _ => Ok(member),
+        }
+    };
+    member().map_err(|problem| fields.reject(entity, key, problem))
+}
+
+/// The dimensions that activities refer to, ready for look-ups. `None` where the source has no such entity.
+pub struct Dimensions {
+    teams: Option<BTreeMap<String, Member>>,
+    users: Option<BTreeMap<String, Member>>,
+    sprints: Option<BTreeMap<String, Member>>,
+    stereotypes: Option<BTreeMap<String, Member>>,
+    /// By team: its sprints, the latest start first, so that the first that contains an instant decides.
+    calendar: BTreeMap<String, Vec<Member>>,
+}
+
+impl Dimensions {
+    /// Indexes captured dimensions.
+    pub fn new(mut captured: BTreeMap<Entity, Vec<Member>>) -> Self {
+        let mut index = |entity| {
+            let members: Option<Vec<Member>> = captured.remove(&entity);
+            members.map(|members| members.into_iter().map(|member| (member.id.clone(), member)).collect())
+        };
+        let sprints: Option<BTreeMap<String, Member>> = index(Entity::Sprints);
+        let mut calendar: BTreeMap<String, Vec<Member>> = BTreeMap::new();
+        for sprint in sprints.iter().flat_map(BTreeMap::values) {
+            if let Some(team) = &sprint.team_id {
+                calendar.entry(team.clone()).or_default().push(sprint.clone());
+            }
+        }
+        for sprints in calendar.values_mut() {
+            sprints.sort_by_key(|sprint| (Reverse(sprint.starts_at), sprint.id.clone()));
+        }
+        let teams = index(Entity::Teams);
+        let users = index(Entity::Users);
+        Self { teams, users, stereotypes: index(Entity::Stereotypes), sprints, calendar }
+    }
+
+    fn sprint_at(&self, team: &str, at: DateTime<Utc>) -> Option<&Member> {
+        let contains = |sprint: &&Member| sprint.starts_at.is_some_and(|s| s <= at) && sprint.ends_at.is_some_and(|e| at < e);
+        self.calendar.get(team)?.iter().find(contains)
+    }
+}
+
+/// The member that an activity refers to: an error if the source has the entity but not the member.
+fn lookup<'a>(
+    members: &'a Option<BTreeMap<String, Member>>,
+    id: Option<&str>,
+    reason: &'static str,
+    field: &'static str,
+) -> Result<Option<&'a Member>, Problem> {
+    match (members, id) {
+        (Some(members), Some(id)) => members.get(id).map(Some).ok_or_else(|| {
+            problem(reason, field, "the source has no such record; add it there, or correct the reference")
+        }),
+        _ => Ok(None),
+    }
+}
+
+/// Translates activities of one source under one mapping.
+pub struct ActivityTranslator<'a> {
+    mapping: &'a Mapping,
+    from: &'a EntityMapping,
+    dimensions: &'a Dimensions,
+}
+
+impl<'a> ActivityTranslator<'a> {
+    /// Translates with `mapping`, whose section for activities is `from`.
+    pub fn new(mapping: &'a Mapping, from: &'a EntityMapping, dimensions: &'a Dimensions) -> Self {
+        Self { mapping, from, dimensions }
+    }
+
+    /// Translates one record.
+    pub fn translate(&self, record: &Record) -> Translated {
+        let fields = Fields { mapping: self.from, record };
+        match self.activity(&fields) {
+            Ok(Some((day, activity))) => Translated::Activity(day, Box::new(activity)),
+            Ok(None) => Translated::Open,
+            Err(problem) => Translated::Rejected(Box::new(fields.reject(Entity::Activities, "activity_id", problem))),
+        }
+    }
+
+    fn activity(&self, fields: &Fields<'_>) -> Result<Option<(LocalDay, Activity)>, Problem> {
+        let activity_id = fields.required_text("activity_id")?;
+        let user_id = fields.required_text("user_id")?;
+        let user = lookup(&self.dimensions.users, Some(&user_id), "unknown_user", "user_id")?;
+        let zone = self.zone(fields, user)?;
+        let (started_at, clock) = fields
+            .instant("started_at", zone)?
+            .ok_or_else(|| problem("missing", "started_at", "an activity needs a start"))?;
+        let ended_at = fields.instant("ended_at", zone)?.map(|(at, _)| at);
+        let Some(duration_seconds) = duration(fields, started_at, ended_at)? else { return Ok(None) };
+        let end = || started_at.checked_add_signed(TimeDelta::try_seconds(duration_seconds)?);
+        let ended_at = ended_at
+            .or_else(end)
+            .ok_or_else(|| problem("out_of_range", "duration_seconds", "the activity lasts longer than the calendar"))?;
+
+        let stereotype_code = fields.required_text("stereotype_code")?;
+        let stereotype =
+            lookup(&self.dimensions.stereotypes, Some(&stereotype_code), "unknown_stereotype", "stereotype_code")?;
+        let team_id = fields.text("team_id")?.or_else(|| user?.team_id.clone());
+        lookup(&self.dimensions.teams, team_id.as_deref(), "unknown_team", "team_id")?;
+        let explicit = fields.text("sprint_id")?.filter(|_| self.mapping.sprint_rule != SprintRule::Calendar);
+        let mut sprint = lookup(&self.dimensions.sprints, explicit.as_deref(), "unknown_sprint", "sprint_id")?;
+        if explicit.is_none() && self.mapping.sprint_rule != SprintRule::Explicit {
+            sprint = team_id.as_deref().and_then(|team| self.dimensions.sprint_at(team, started_at));
+        }
+        let out_of_sprint_seconds = fields.seconds("out_of_sprint_seconds")?;
+        if out_of_sprint_seconds.is_some_and(|seconds| seconds > duration_seconds) {
+            let message = "more time is out of sprint than the activity lasted";
+            return Err(problem("exceeds_duration", "out_of_sprint_seconds", message));
+        }
+        let claimed = |claim: Option<String>| claim.or_else(|| stereotype?.claimed_category.clone());
+        let activity = Activity {
+            activity_id,
+            user_id,
+            team_id,
+            sprint_id: explicit.or_else(|| sprint.map(|sprint| sprint.id.clone())),
+            project_id: fields.text("project_id")?,
+            sprint_starts_at: sprint.and_then(|sprint| sprint.starts_at),
+            sprint_ends_at: sprint.and_then(|sprint| sprint.ends_at),
+            sprint_released_at: sprint.and_then(|sprint| sprint.released_at),
+            stereotype_code,
+            stereotype_name: stereotype.and_then(|stereotype| stereotype.name.clone()),
+            claimed_category: claimed(fields.text("claimed_category")?),
+            claimed_automatable: fields.flag("claimed_automatable")?.or_else(|| stereotype?.claimed_automatable),
+            started_at,
+            ended_at,
+            clock,
+            duration_seconds,
+            marked_in_sprint: fields.flag("marked_in_sprint")?,
+            out_of_sprint_seconds,
+            rating: fields.rating("rating")?,
+            time_zone: zone.name().to_owned(),
+            note: fields.text("note")?,
+            updated_at: fields.instant("updated_at", zone)?.map(|(at, _)| at),
+            source_row: fields.record.to_json(),
+        };
+        Ok(Some((LocalDay(started_at.with_timezone(&zone).date_naive()), activity)))
+    }
+
+    /// The zone that decides the local day: the record's own, else the person's, else the organisation's.
+    fn zone(&self, fields: &Fields<'_>, user: Option<&Member>) -> Result<Tz, Problem> {
+        match fields.text("time_zone")?.or_else(|| user?.time_zone.clone()) {
+            None => Ok(self.mapping.time_zone),
+            Some(name) => name
+                .parse()
+                .map_err(|_| problem("unknown_time_zone", "time_zone", "it is no IANA time zone such as Europe/Berlin")),
+        }
+    }
+}
+
+/// The effort in seconds, or `None` while the activity is still running.
+fn duration(
+    fields: &Fields<'_>,
+    started_at: DateTime<Utc>,
+    ended_at: Option<DateTime<Utc>>,
+) -> Result<Option<i64>, Problem> {
+    let seconds = fields.seconds("duration_seconds")?;
+    match (seconds, ended_at) {
+        (_, Some(end)) if end < started_at => {
+            Err(problem("ends_before_start", "ended_at", "the activity ends before it starts"))
+        }
+        (None, Some(end)) => Ok(Some((end - started_at).num_seconds())),
+        (seconds, _) => Ok(seconds),
+    }
+}
+
+/// Reads the canonical fields of one record.
+struct Fields<'a> {
+    mapping: &'a EntityMapping,
+    record: &'a Record,
+}
+
+impl Fields<'_> {
+    fn reject(&self, entity: Entity, key: &'static str, problem: Problem) -> Rejected {
+        let Problem { reason, field, message } = problem;
+        let key = self.text(key).ok().flatten().unwrap_or_default();
+        Rejected { entity, key, reason, field, message, source_row: self.record.to_json() }
+    }
+
+    /// The mapping of a field and its cell, unless the field is not mapped or the cell is NULL.
+    fn cell(&self, field: &'static str) -> Option<(&ColumnMapping, &Cell)> {
+        let mapping = self.mapping.columns.get(field)?;
+        let first = mapping.columns.first().map_or(&Cell::Null, |column| self.record.get(column));
+        let cell = match (first, &mapping.fallback) {
+            (Cell::Null, Some(fallback)) => self.record.get(fallback),
+            (cell, _) => cell,
+        };
+        (*cell != Cell::Null).then_some((mapping, cell))
+    }
+
+    fn text(&self, field: &'static str) -> Result<Option<String>, Problem> {
+        let Some((mapping, cell)) = self.cell(field) else { return Ok(None) };
+        let text = match cell {
+            Cell::Null => return Ok(None),
+            Cell::Integer(number) => number.to_string(),
+            Cell::Real(number) => number.to_string(),
+            Cell::Text(text) => text.clone(),
+            Cell::Bytes(_) => return Err(problem("unreadable", field, "it is not UTF-8 text")),
+        };
+        match &mapping.values {
+            None => Ok(Some(text)),
+            Some(values) => values.get(&text).cloned().map(Some).ok_or_else(|| {
+                problem("unknown_value", field, format!("line {} of the mapping has no such value", mapping.line))
+            }),
+        }
+    }
+
+    fn required_text(&self, field: &'static str) -> Result<String, Problem> {
+        let text = self.text(field)?.filter(|text| !text.is_empty());
+        text.ok_or_else(|| problem("missing", field, "every record must have it"))
+    }
+
+    fn flag(&self, field: &'static str) -> Result<Option<bool>, Problem> {
+        let Some(text) = self.text(field)? else { return Ok(None) };
+        match text.to_ascii_lowercase().as_str() {
+            "1" | "true" | "t" | "yes" | "y" => Ok(Some(true)),
+            "0" | "false" | "f" | "no" | "n" => Ok(Some(false)),
+            _ => Err(problem("unreadable", field, "it is neither yes nor no; translate it with `values`")),
+        }
+    }
+
+    fn rating(&self, field: &'static str) -> Result<Option<i8>, Problem> {
+        let Some(text) = self.text(field)? else { return Ok(None) };
+        let rating = text.parse().ok().filter(|rating| (1..=5).contains(rating));
+        rating.map(Some).ok_or_else(|| problem("out_of_range", field, "a rating is a whole number from 1 to 5"))
+    }
+
+    /// A duration, rounded to the nearest whole second.
+    fn seconds(&self, field: &'static str) -> Result<Option<i64>, Problem> {
+        let Some(mapping) = self.mapping.columns.get(field) else { return Ok(None) };
+        let unit = mapping.unit.unwrap_or(Unit::Nanoseconds(1_000_000_000));
+        let mut nanoseconds: i128 = 0;
+        for (index, column) in mapping.columns.iter().enumerate() {
+            // Where only one column makes the duration, its fallback counts; a sum needs all its parts.
+            let cell = match self.cell(field) {
+                Some((_, cell)) if index == 0 => cell,
+                _ => self.record.get(column),
+            };
+            if *cell == Cell::Null {
+                return Ok(None);
+            }
+            nanoseconds += amount(cell, unit, field)?;
+        }
+        if nanoseconds < 0 {
+            return Err(problem("negative", field, "a duration cannot be negative"));
+        }
+        let seconds = i64::try_from((nanoseconds + 500_000_000) / 1_000_000_000).ok();
+        // A hundred years: longer than any activity, short of any overflow when days are added up.
+        let seconds = seconds.filter(|seconds| *seconds <= 100 * 366 * 86_400);
+        seconds.map(Some).ok_or_else(|| problem("out_of_range", field, "the duration is longer than a hundred years"))
+    }
+
+    /// An instant and whether its time of day is known. `local` is the zone of the record's local day.
+    fn instant(&self, field: &'static str, local: Tz) -> Result<Option<(DateTime<Utc>, Clock)>, Problem> {
+        let Some((mapping, cell)) = self.cell(field) else { return Ok(None) };
+        let zone = match mapping.zone {
+            Some(ZoneRule::Fixed(zone)) => zone,
+            Some(ZoneRule::Local) | None => local,
+        };
+        let format = mapping.format.as_ref().unwrap_or(&InstantFormat::Rfc3339);
+        let unreadable = || problem("unreadable", field, format!("it is not in the format of line {}", mapping.line));
+        let (instant, clock) = match (format, cell) {
+            (InstantFormat::Unix(unit), Cell::Integer(count)) => {
+                let nanoseconds = i128::from(*count) * i128::from(*unit);
+                let microseconds = i64::try_from(nanoseconds.div_euclid(1_000)).map_err(|_| unreadable())?;
+                (DateTime::from_timestamp_micros(microseconds).ok_or_else(unreadable)?, Clock::Exact)
+            }
+            (InstantFormat::Unix(_), _) | (_, Cell::Null | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_)) => {
+                return Err(unreadable());
+            }
+            (InstantFormat::Rfc3339, Cell::Text(text)) => {
+                (DateTime::parse_from_rfc3339(text.trim()).map_err(|_| unreadable())?.to_utc(), Clock::Exact)
+            }
+            (InstantFormat::Iso, Cell::Text(text)) => {
+                let naive = iso(text.trim()).ok_or_else(unreadable)?;
+                (in_zone(naive, zone, field)?, Clock::Exact)
+            }
+            (InstantFormat::Date, Cell::Text(text)) => {
+                let day = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").map_err(|_| unreadable())?;
+                (start_of_day(day, zone, field)?, Clock::Day)
+            }
+            (InstantFormat::Pattern { pattern, has_time: true }, Cell::Text(text)) => {
+                let naive = NaiveDateTime::parse_from_str(text.trim(), pattern).map_err(|_| unreadable())?;
+                (in_zone(naive, zone, field)?, Clock::Exact)
+            }
+            (InstantFormat::Pattern { pattern, has_time: false }, Cell::Text(text)) => {
+                let day = NaiveDate::parse_from_str(text.trim(), pattern).map_err(|_| unreadable())?;
+                (start_of_day(day, zone, field)?, Clock::Day)
+            }
+        };
+        match instant.year() {
+            1970..=2100 => Ok(Some((instant, clock))),
+            _ => Err(problem("out_of_range", field, "it lies outside the years 1970 to 2100")),
+        }
+    }
+}
+
+fn amount(cell: &Cell, unit: Unit, field: &'static str) -> Result<i128, Problem> {
+    let unreadable = || problem("unreadable", field, "it is not a number of its unit");
+    let real = |number: f64, unit: i64| {
+        let nanoseconds = number * unit as f64;
+        // Beyond this a float no longer tells nanoseconds apart, and no duration is that long.
+        (nanoseconds.abs() < 9e18).then(|| nanoseconds.round() as i128).ok_or_else(unreadable)
+    };
+    match (unit, cell) {
+        (Unit::Nanoseconds(unit), Cell::Integer(number)) => Ok(i128::from(*number) * i128::from(unit)),
+        (Unit::Nanoseconds(unit), Cell::Real(number)) => real(*number, unit),
+        (Unit::Nanoseconds(unit), Cell::Text(text)) => match text.trim().parse::<i64>() {
+            Ok(number) => Ok(i128::from(number) * i128::from(unit)),
+            Err(_) => real(text.trim().parse().map_err(|_| unreadable())?, unit),
+        },
+        (Unit::Clock, Cell::Text(text)) => {
+            let mut parts = text.trim().split(':');
+            let mut part = |needed: bool| match parts.next() {
+                Some(part) => part.parse::<u32>().map(i128::from).map_err(|_| unreadable()),
+                None if needed => Err(unreadable()),
+                None => Ok(0),
+            };
+            let (hours, minutes, seconds) = (part(true)?, part(true)?, part(false)?);
+            match (minutes, seconds, parts.next()) {
+                (0..60, 0..60, None) => Ok((hours * 3_600 + minutes * 60 + seconds) * 1_000_000_000),
+                _ => Err(unreadable()),
+            }
+        }
+        _ => Err(unreadable()),
+    }
+}
+
+fn iso(text: &str) -> Option<NaiveDateTime> {
+    ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
+        .iter()
+        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+}
+
+/// A time that happens twice, when clocks go back, is the earlier one; a time that never happens is refused.
+fn in_zone(naive: NaiveDateTime, zone: Tz, field: &'static str) -> Result<DateTime<Utc>, Problem> {
+    let skipped = || problem("nonexistent_local_time", field, "clocks skip this time in its zone");
+    zone.from_local_datetime(&naive).earliest().map(|at| at.to_utc()).ok_or_else(skipped)
+}
+
+/// The first instant of a day: midnight, or where clocks skip it the moment they resume.
+fn start_of_day(day: NaiveDate, zone: Tz, field: &'static str) -> Result<DateTime<Utc>, Problem> {
+    let midnight = day.and_time(NaiveTime::MIN);
+    in_zone(midnight, zone, field).or_else(|_| in_zone(midnight + TimeDelta::hours(1), zone, field))
+}
