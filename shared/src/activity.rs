@@ -87,6 +87,43 @@ pub struct Activity {
     pub source_row: String,
 }
 
+impl Activity {
+    /// An activity of which only what every one has is known.
+    pub fn new(
+        activity_id: impl Into<String>,
+        user_id: impl Into<String>,
+        stereotype_code: impl Into<String>,
+        started_at: DateTime<Utc>,
+        duration_seconds: i64,
+    ) -> Self {
+        Self {
+            activity_id: activity_id.into(),
+            user_id: user_id.into(),
+            team_id: None,
+            sprint_id: None,
+            project_id: None,
+            sprint_starts_at: None,
+            sprint_ends_at: None,
+            sprint_released_at: None,
+            stereotype_code: stereotype_code.into(),
+            stereotype_name: None,
+            claimed_category: None,
+            claimed_automatable: None,
+            started_at,
+            ended_at: started_at + chrono::TimeDelta::seconds(duration_seconds),
+            clock: Clock::Exact,
+            duration_seconds,
+            marked_in_sprint: None,
+            out_of_sprint_seconds: None,
+            rating: None,
+            time_zone: "UTC".to_owned(),
+            note: None,
+            updated_at: None,
+            source_row: "{}".to_owned(),
+        }
+    }
+}
+
 /// The columns of `activities.parquet`.
 pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
