@@ -1,1 +1,153 @@
+//! What the end-to-end tests stand on: a whole stack in a folder of its own, requests to its API, and DuckDB as a
+//! foreign reader of its lake.
 
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, bail, ensure};
+use axum::{body::Body, http::Request, response::Response};
+use intake::mapping::Mapping;
+use serde_json::Value;
+use tower::ServiceExt;
+use wastewalk::{
+    bus::Faults,
+    demo,
+    progress::Show,
+    stack::{Settings, Stack},
+    up::{self, Work},
+};
+
+/// A folder with a source in it, over which stacks can be started one after the other.
+pub struct House {
+    folder: tempfile::TempDir,
+    source: PathBuf,
+    mapping: Mapping,
+}
+
+impl House {
+    /// Over the demo organisation.
+    pub async fn demo() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let source = folder.path().join("demo.sqlite");
+        demo::create(&source).await?;
+        Ok(Self { folder, source, mapping: Mapping::load("reference")? })
+    }
+
+    /// Over a SQLite file and a mapping of yours.
+    pub fn over(source: &Path, mapping: &Path) -> anyhow::Result<Self> {
+        let mapping = Mapping::load(mapping.to_str().context("the path is not UTF-8")?)?;
+        Ok(Self { folder: tempfile::tempdir()?, source: source.to_owned(), mapping })
+    }
+
+    /// Over a SQLite file that SQL statements make, read by the reference mapping.
+    pub async fn of(statements: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let source = folder.path().join("source.sqlite");
+        let house = Self { folder, source, mapping: Mapping::load("reference")? };
+        house.execute(statements).await?;
+        Ok(house)
+    }
+
+    /// Changes the source.
+    pub async fn execute(&self, statements: &str) -> anyhow::Result<()> {
+        use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, sqlite::SqliteConnectOptions};
+        let options = SqliteConnectOptions::new().filename(&self.source).create_if_missing(true);
+        let mut connection = options.connect().await?;
+        connection.execute(sqlx::raw_sql(AssertSqlSafe(statements))).await?;
+        Ok(connection.close().await?)
+    }
+
+    /// The lake's folder, for a reader that is not ours.
+    pub fn lake(&self) -> PathBuf {
+        self.folder.path().join("data/s3/wastewalk-lake")
+    }
+
+    /// Deletes the table, as if the cache were lost. No stack may be running.
+    pub fn lose_table(&self) -> anyhow::Result<()> {
+        for entry in std::fs::read_dir(self.folder.path().join("data"))? {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("table.sqlite")) {
+                std::fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a stack here.
+    pub async fn stack(&self, faults: Option<Faults>) -> anyhow::Result<Stack> {
+        Stack::start(Settings {
+            data: self.folder.path().join("data"),
+            source_url: format!("sqlite://{}", self.source.display()),
+            mapping: self.mapping.clone(),
+            faults,
+        })
+        .await
+    }
+
+    /// Starts a stack here and does all the work there is.
+    pub async fn worked(&self) -> anyhow::Result<(Stack, Work)> {
+        let stack = self.stack(None).await?;
+        let work = up::work(&stack, Show::Nothing).await?;
+        Ok((stack, work))
+    }
+}
+
+/// Asks the API of a stack.
+pub async fn get(stack: &Stack, uri: &str) -> anyhow::Result<Response> {
+    let request = Request::builder().uri(uri).body(Body::empty())?;
+    Ok(api::router(stack.api.clone()).oneshot(request).await?)
+}
+
+/// Asks for text that must be there.
+pub async fn text(stack: &Stack, uri: &str) -> anyhow::Result<String> {
+    let response = get(stack, uri).await?;
+    let status = response.status();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
+    let text = String::from_utf8(body.to_vec())?;
+    ensure!(status.is_success(), "{uri} answered {status}: {text}");
+    Ok(text)
+}
+
+/// Asks for JSON that must be there.
+pub async fn json(stack: &Stack, uri: &str) -> anyhow::Result<Value> {
+    Ok(serde_json::from_str(&text(stack, uri).await?)?)
+}
+
+/// One insight out of an answer.
+pub fn insight<'a>(answer: &'a Value, id: &str) -> anyhow::Result<&'a Value> {
+    let insights = answer["insights"].as_array().context("no insights")?;
+    insights.iter().find(|insight| insight["id"] == id).with_context(|| format!("no insight {id}"))
+}
+
+/// Runs a Python script of `tests/foreign` with DuckDB at hand and returns what it prints, as JSON.
+pub fn foreign(script: &str, arguments: &[&str]) -> anyhow::Result<Value> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = std::env::var_os("WASTEWALK_PYTHON")
+        .map_or_else(|| root.join("../.tools/python/bin/python"), PathBuf::from);
+    let output = Command::new(&python).arg(root.join("foreign").join(script)).args(arguments).output();
+    let output = output.with_context(|| format!("{} is missing; `make tools` makes it", python.display()))?;
+    if !output.status.success() {
+        bail!("{script}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Every file under a folder with its bytes, by its path inside it.
+pub fn files(folder: &Path) -> anyhow::Result<std::collections::BTreeMap<String, Vec<u8>>> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(&next)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder)?.to_string_lossy().into_owned();
+                found.insert(name, std::fs::read(&path)?);
+            }
+        }
+    }
+    Ok(found)
+}

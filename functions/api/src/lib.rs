@@ -1,1 +1,117 @@
+//! The API: figures from contributions, as JSON and as a page.
+//!
+//! A request flows through the modules in this order: [`selection`] says what is asked for, [`evidence`] reads what
+//! answers it, [`figure`], [`hours`] and [`finding`] compute from that alone, [`freshness`] says how old it is, and
+//! `routes`, [`page`] and [`problem`] turn it into responses. Nothing here knows an annotator by name: which figures
+//! there are, and what they mean, is what the register's declarations say.
 
+pub mod directory;
+pub mod evidence;
+pub mod figure;
+pub mod finding;
+pub mod freshness;
+pub mod hours;
+pub mod page;
+pub mod problem;
+mod routes;
+#[cfg(test)]
+mod sample;
+pub mod selection;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde::Serialize;
+use shared::{
+    annotator::{Logic, Register},
+    contribution::ContributionStore,
+    lake::{Lake, LakeError},
+};
+use tokio::sync::RwLock;
+
+pub use problem::ApiError;
+pub use routes::router;
+pub use selection::Request;
+
+use crate::{directory::Directory, evidence::Evidence, figure::Answer, finding::Finding, selection::Selection};
+
+/// Names and sprints are read again after this long.
+const DIRECTORY_LIFETIME: Duration = Duration::from_secs(60);
+
+/// What every request needs. Cheap to clone; clones share the directory.
+#[derive(Debug, Clone)]
+pub struct Api {
+    lake: Lake,
+    store: ContributionStore,
+    register: &'static Register,
+    time_zone: Tz,
+    directory: Arc<RwLock<Option<(Instant, Arc<Directory>)>>>,
+}
+
+impl Api {
+    /// Answers from `lake` and `store` what `register` declares; `time_zone` is the organisation's, which decides the
+    /// local days of its sprints.
+    pub fn new(lake: Lake, store: ContributionStore, register: &'static Register, time_zone: Tz) -> Self {
+        Self { lake, store, register, time_zone, directory: Arc::default() }
+    }
+
+    async fn directory(&self) -> Result<Arc<Directory>, LakeError> {
+        let young = |cached: &Option<(Instant, Arc<Directory>)>| {
+            let young = cached.as_ref().filter(|(read, _)| read.elapsed() < DIRECTORY_LIFETIME);
+            young.map(|(_, directory)| Arc::clone(directory))
+        };
+        if let Some(directory) = young(&*self.directory.read().await) {
+            return Ok(directory);
+        }
+        // Whoever waited here for another request's reading uses it.
+        let mut cached = self.directory.write().await;
+        if let Some(directory) = young(&cached) {
+            return Ok(directory);
+        }
+        let directory = Arc::new(Directory::read(&self.lake, self.time_zone).await?);
+        *cached = Some((Instant::now(), Arc::clone(&directory)));
+        Ok(directory)
+    }
+}
+
+/// Everything there is to say about a selection.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Overview {
+    /// What it is about, as it was resolved.
+    pub selection: Selection,
+    /// The logic behind every number.
+    pub logic: Logic,
+    /// The newest generation among the days used; null without any.
+    pub data_as_of: Option<DateTime<Utc>>,
+    /// Every declared insight, in the register's order.
+    pub insights: Vec<Answer>,
+    /// What stands out, most recoverable hours first.
+    pub findings: Vec<Finding>,
+}
+
+impl Overview {
+    /// Computes it.
+    pub fn of(register: &Register, evidence: &Evidence) -> Self {
+        let group = evidence.group();
+        Self {
+            selection: evidence.selection(),
+            logic: register.logic().clone(),
+            data_as_of: evidence.data_as_of,
+            insights: register.insights().map(|insight| Answer::of(insight, &group)).collect(),
+            findings: finding::findings(register, evidence),
+        }
+    }
+}
+
+/// Insights and findings of a selection, an organisation's teams included.
+///
+/// # Errors
+/// [`ApiError::UnknownScope`] if nobody knows the scope; otherwise if the table or the lake does not answer.
+pub async fn overview(api: &Api, request: &Request) -> Result<Overview, ApiError> {
+    let evidence = Evidence::read(api, request, true).await?;
+    Ok(Overview::of(api.register, &evidence))
+}

@@ -1,0 +1,179 @@
+//! How old the data is and what the last run did.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use shared::{
+    contribution::Pointer,
+    lake::{Lake, LakeError, LakeKey},
+    time::{Generation, LocalDay},
+};
+
+/// A source that was not read for this long is worth a word.
+const STALE_AFTER: TimeDelta = TimeDelta::hours(3);
+/// How far back the newest run is looked for before all of them are listed.
+const RECENT: TimeDelta = TimeDelta::days(14);
+
+/// How the deployment is doing. Old data is still served; this says how old.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Health {
+    /// In a word.
+    pub status: HealthStatus,
+    /// The generation of the newest captured day.
+    pub data_as_of: Option<DateTime<Utc>>,
+    /// The newest day that is captured and complete under the current logic.
+    pub newest_day: Option<LocalDay>,
+    /// The newest run that left a record.
+    pub last_run: Option<LastRun>,
+    /// What that run refused, by reason.
+    pub quarantined_by_reason: BTreeMap<String, i64>,
+}
+
+/// A deployment's state, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthStatus {
+    /// There is data, and the source was read lately.
+    Ok,
+    /// There is data, but the source was not read lately.
+    Stale,
+    /// There is no data yet.
+    Empty,
+}
+
+/// What the newest run did, in rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LastRun {
+    /// When it opened its view of the source.
+    pub generation: Generation,
+    /// What it read from.
+    pub source: String,
+    /// Read = written + unchanged + quarantined + open.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Why it stopped, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<serde_json::Value>,
+}
+
+/// Rows of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Seen in the source.
+    pub read: i64,
+    /// Landed.
+    pub written: i64,
+    /// Landed before, with the same content.
+    pub unchanged: i64,
+    /// Could not be translated.
+    pub quarantined: i64,
+    /// Still running.
+    pub open: i64,
+}
+
+/// A run's record, as far as it matters here; whatever it lacks counts as nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Record {
+    source: String,
+    counts: Counts,
+    quarantined_by_reason: BTreeMap<String, i64>,
+    failed: Option<serde_json::Value>,
+}
+
+impl Health {
+    /// Reads the newest run's record and judges it at `now`. `newest` is the pointer of the newest captured day.
+    pub async fn read(lake: &Lake, newest: Option<&Pointer>, now: DateTime<Utc>) -> Result<Self, LakeError> {
+        let run = newest_run(lake, now).await?;
+        Ok(Self::judge(run, newest, now))
+    }
+
+    fn judge(run: Option<(Generation, Record)>, newest: Option<&Pointer>, now: DateTime<Utc>) -> Self {
+        let read_at = run.as_ref().map(|(generation, _)| generation.instant());
+        let status = match (newest, read_at) {
+            (None, _) => HealthStatus::Empty,
+            (Some(_), Some(at)) if now - at <= STALE_AFTER => HealthStatus::Ok,
+            (Some(_), _) => HealthStatus::Stale,
+        };
+        let (last_run, quarantined_by_reason) = run
+            .map(|(generation, record)| {
+                let run = LastRun { generation, source: record.source, counts: record.counts, failed: record.failed };
+                (run, record.quarantined_by_reason)
+            })
+            .unzip();
+        Self {
+            status,
+            data_as_of: newest.map(|pointer| pointer.partition.generation.instant()),
+            newest_day: newest.map(|pointer| pointer.partition.day),
+            last_run,
+            quarantined_by_reason: quarantined_by_reason.unwrap_or_default(),
+        }
+    }
+}
+
+async fn newest_run(lake: &Lake, now: DateTime<Utc>) -> Result<Option<(Generation, Record)>, LakeError> {
+    let recent = format!("runs/gen={}", Generation::mint(now - RECENT, None));
+    let mut runs = lake.list("runs/", Some(&recent)).await?;
+    if runs.is_empty() {
+        runs = lake.list("runs/", None).await?;
+    }
+    let newest = runs.into_iter().rev().find_map(|listed| match listed.key {
+        LakeKey::Run { generation } => Some(generation),
+        _ => None,
+    });
+    let Some(generation) = newest else { return Ok(None) };
+    let file = lake.fetch(&LakeKey::Run { generation }).await?;
+    let record = serde_json::from_reader(std::io::BufReader::new(file)).unwrap_or_else(|error| {
+        tracing::warn!(%error, %generation, "the record of the newest run is not what this reader expects");
+        Record::default()
+    });
+    Ok(Some((generation, record)))
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{
+        contribution::Extent,
+        lake::{Partition, Sha256},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_source_that_was_not_read_for_three_hours_is_stale_and_no_data_is_empty() {
+        let generation: Generation = "20260131T060000Z".parse().unwrap();
+        let pointer = Pointer {
+            partition: Partition { day: "2026-01-30".parse().unwrap(), generation },
+            base: Sha256::of("x"),
+            total: Extent::default(),
+        };
+        let status = |newest, run: bool, now: &str| {
+            let run = run.then(|| (generation, Record::default()));
+            Health::judge(run, newest, now.parse().unwrap()).status
+        };
+        assert_eq!(status(Some(&pointer), true, "2026-01-31T09:00:00Z"), HealthStatus::Ok);
+        assert_eq!(status(Some(&pointer), true, "2026-01-31T09:00:01Z"), HealthStatus::Stale);
+        assert_eq!(status(Some(&pointer), false, "2026-01-31T06:00:00Z"), HealthStatus::Stale);
+        assert_eq!(status(None, true, "2026-01-31T06:00:00Z"), HealthStatus::Empty);
+    }
+
+    #[test]
+    fn a_run_that_says_less_or_more_than_expected_is_still_read() {
+        let record: Record = serde_json::from_str(
+            r#"{"source":"demo","counts":{"read":5,"written":4,"open":1},"days":{"written":2},"new":true}"#,
+        )
+        .unwrap();
+        let health = Health::judge(
+            Some(("20260131T060000Z".parse().unwrap(), record)),
+            None,
+            "2026-01-31T06:00:00Z".parse().unwrap(),
+        );
+        let json = serde_json::to_value(&health).unwrap();
+        assert_eq!(json["last_run"]["generation"], "20260131T060000Z");
+        assert_eq!(json["last_run"]["read"], 5);
+        assert_eq!(json["last_run"]["quarantined"], 0);
+        assert_eq!(json["last_run"].get("failed"), None);
+    }
+}

@@ -1,0 +1,114 @@
+//! Failures, as people and programs read them.
+
+use std::borrow::Cow;
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use problem_details::ProblemDetails;
+use serde::Serialize;
+use shared::{
+    contribution::{Scope, StoreError},
+    lake::LakeError,
+    telemetry::chain,
+};
+
+use crate::selection::InvalidParameter;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// The question is malformed.
+    #[error(transparent)]
+    Parameter(#[from] InvalidParameter),
+    /// The question is about someone whom neither the source nor any row mentions.
+    #[error("there is no {0}")]
+    UnknownScope(Scope),
+    /// The table did not answer.
+    #[error("the contributions could not be read")]
+    Store(#[from] StoreError),
+    /// The lake did not answer.
+    #[error("the lake could not be read")]
+    Lake(#[from] LakeError),
+}
+
+/// An RFC 9457 problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// Its stable name, the last part of its type `urn:wastewalk:problem:NAME`.
+    pub name: &'static str,
+    /// What kind of problem it is.
+    pub title: &'static str,
+    /// What is wrong this time and what to do.
+    pub detail: Cow<'static, str>,
+}
+
+impl Problem {
+    /// There is nothing at this path.
+    pub const NOT_FOUND: Self = Self {
+        status: StatusCode::NOT_FOUND,
+        name: "not-found",
+        title: "There is nothing at this address",
+        detail: Cow::Borrowed("Use /v1/insights, /v1/findings or /v1/health; the page is at /."),
+    };
+
+    /// The path exists, but not for this method.
+    pub const METHOD_NOT_ALLOWED: Self = Self {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        name: "method-not-allowed",
+        title: "This address can only be read",
+        detail: Cow::Borrowed("Use GET."),
+    };
+}
+
+/// `urn:` addresses have no form that the crate's own type accepts, hence the extension.
+#[derive(Serialize)]
+struct Type {
+    r#type: String,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        ProblemDetails::from_status_code(self.status)
+            .with_title(self.title)
+            .with_detail(self.detail)
+            .with_extensions(Type { r#type: format!("urn:wastewalk:problem:{}", self.name) })
+            .into_response()
+    }
+}
+
+impl From<&ApiError> for Problem {
+    /// Nothing about our insides leaves; the whole chain of causes is logged instead.
+    fn from(error: &ApiError) -> Self {
+        match error {
+            ApiError::Parameter(invalid) => Self {
+                status: StatusCode::BAD_REQUEST,
+                name: "invalid-parameter",
+                title: "A parameter is not understood",
+                detail: Cow::Owned(invalid.to_string()),
+            },
+            ApiError::UnknownScope(scope) => Self {
+                status: StatusCode::NOT_FOUND,
+                name: "unknown-scope",
+                title: "Nobody goes by this id",
+                detail: Cow::Owned(format!(
+                    "parameter `scope`: the source has no {scope} and there are no rows of it in the range; \
+                     check the id, or choose a range in which it has rows."
+                )),
+            },
+            ApiError::Store(_) | ApiError::Lake(_) => {
+                tracing::error!(error = chain(error), "a request could not be answered");
+                Self {
+                    status: StatusCode::SERVICE_UNAVAILABLE,
+                    name: "storage-unavailable",
+                    title: "The storage does not answer",
+                    detail: Cow::Borrowed("Nothing is lost. Try again in a minute; the cause is in the log."),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Telling a person, or a program, how far the days are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use shared::{
+    contribution::Pointer,
+    lake::{LakeKey, Partition},
+    time::LocalDay,
+};
+
+use crate::stack::Stack;
+
+const EVERY: Duration = Duration::from_millis(300);
+
+/// How progress is shown, on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// A bar that names the day.
+    Bar,
+    /// One JSON line per day.
+    Lines,
+    /// Not at all.
+    Nothing,
+}
+
+/// Days on their way to the table.
+pub struct Progress {
+    show: Show,
+    bar: ProgressBar,
+    pending: BTreeMap<LocalDay, Partition>,
+    done: usize,
+}
+
+impl Progress {
+    /// Progress of the days of `bases`.
+    pub fn new(show: Show, bases: &BTreeSet<LakeKey>) -> Self {
+        let pending: BTreeMap<_, _> = bases.iter().filter_map(|key| Some((key.partition()?.day, key.partition()?))).collect();
+        let bar = match show {
+            Show::Bar => ProgressBar::new(pending.len() as u64),
+            Show::Lines | Show::Nothing => ProgressBar::hidden(),
+        };
+        if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} days  {msg}") {
+            bar.set_style(style);
+        }
+        Self { show, bar, pending, done: 0 }
+    }
+
+    /// Watches the table until the queues are idle.
+    pub async fn watch(&mut self, stack: &Stack) -> anyhow::Result<()> {
+        let mut idle = std::pin::pin!(stack.bus.idle());
+        loop {
+            tokio::select! {
+                () = &mut idle => break,
+                () = tokio::time::sleep(EVERY) => self.look(stack).await?,
+            }
+        }
+        self.look(stack).await
+    }
+
+    async fn look(&mut self, stack: &Stack) -> anyhow::Result<()> {
+        let (Some(first), Some(last)) = (self.pending.keys().next(), self.pending.keys().next_back()) else {
+            return Ok(());
+        };
+        let pointers = stack.store.pointers(stack.register.logic(), *first, *last).await?;
+        let arrived = |pointer: &&Pointer| self.pending.get(&pointer.partition.day) == Some(&pointer.partition);
+        let arrived: Vec<Pointer> = pointers.iter().filter(arrived).cloned().collect();
+        let total = self.done + self.pending.len();
+        let days: BTreeSet<LocalDay> = arrived.iter().map(|pointer| pointer.partition.day).collect();
+        self.pending.retain(|day, _| !days.contains(day));
+        for pointer in arrived {
+            self.done += 1;
+            let Partition { day, generation } = pointer.partition;
+            match self.show {
+                Show::Bar => {
+                    self.bar.set_message(day.to_string());
+                    self.bar.inc(1);
+                }
+                Show::Lines => {
+                    let (rows, seconds) = (pointer.total.rows, pointer.total.seconds);
+                    let line = json!({
+                        "day": day, "generation": generation, "rows": rows, "seconds": seconds,
+                        "done": self.done, "of": total,
+                    });
+                    eprintln!("{line}");
+                }
+                Show::Nothing => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,245 @@
+//! The embedded stack: S3, DynamoDB, EventBridge and SQS in one process, with the functions' own handlers behind them.
+//!
+//! Everything speaks the real wire protocols, so the functions have no local mode: they get AWS SDK clients whose
+//! endpoints lie on this machine.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use aggregate::Aggregate;
+use annotate_automation::Automation;
+use annotate_classify::Classify;
+use annotate_scope::Scope;
+use anyhow::{Context, bail};
+use api::Api;
+use aws_sdk_dynamodb::{
+    config::{BehaviorVersion, Credentials as AwsCredentials, Region},
+    types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
+};
+use futures::FutureExt;
+use intake::{Intake, mapping::Mapping};
+use shared::{
+    annotator::{Annotator, Register, Runner},
+    contribution::ContributionStore,
+    event::ObjectCreated,
+    lake::{Lake, LakeKey},
+};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+use crate::{
+    bus::{self, Bus, Faults, Handler},
+    s3::{Credentials, S3Server, serve},
+    template::Template,
+};
+
+const BUCKET: &str = "wastewalk-lake";
+const TABLE: &str = "wastewalk";
+const REGION: &str = "us-east-1";
+
+/// What a stack is started with.
+pub struct Settings {
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// The source's address.
+    pub source_url: String,
+    /// How it is read.
+    pub mapping: Mapping,
+    /// What goes wrong on the way of an event, for tests.
+    pub faults: Option<Faults>,
+}
+
+/// A running stack. Stops when dropped; [`Stack::stop`] waits for it.
+pub struct Stack {
+    /// The lake.
+    pub lake: Lake,
+    /// The contributions.
+    pub store: ContributionStore,
+    /// The intake function.
+    pub intake: Intake,
+    /// The events and queues, with every other function behind them.
+    pub bus: Bus,
+    /// The API function.
+    pub api: Api,
+    /// The logic that it all runs.
+    pub register: &'static Register,
+    /// A client of the embedded S3, for whoever wants to look or to break something.
+    pub s3_client: aws_sdk_s3::Client,
+    s3: S3Server,
+    dynamodb: JoinHandle<()>,
+    stop_dynamodb: oneshot::Sender<()>,
+    _lock: File,
+}
+
+impl Stack {
+    /// Starts over the folder `data`, which no other stack may be using.
+    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let data = &settings.data;
+        std::fs::create_dir_all(data).with_context(|| {
+            format!("the folder {} cannot be made; choose another one with --data DIR", data.display())
+        })?;
+        let lock = lock(data)?;
+        let register = Register::built_in()?;
+        let template = Template::built_in(BUCKET)?;
+
+        let credentials = Credentials { access_key: "wastewalk".to_owned(), secret_key: "wastewalk-local".to_owned() };
+        let (events, announced) = mpsc::unbounded_channel();
+        let s3 = serve(&data.join("s3"), &credentials, events).await?;
+        let s3_client = s3_client(&s3.endpoint(), &credentials);
+        create_bucket(&s3_client).await?;
+        let lake = Lake::new(s3_client.clone(), BUCKET);
+
+        let (dynamodb, endpoint, stop_dynamodb) = dynamodb(&data.join("table.sqlite")).await?;
+        let table = dynamodb_client(&endpoint, &credentials);
+        create_table(&table).await?;
+        let store = ContributionStore::new(table.clone(), TABLE);
+
+        let aggregate = Aggregate::new(lake.clone(), store.clone(), register);
+        let handlers = BTreeMap::from([
+            ("annotate-classify".to_owned(), annotator(&lake, register, Classify::built_in()?)?),
+            ("annotate-scope".to_owned(), annotator(&lake, register, Scope)?),
+            ("annotate-automation".to_owned(), annotator(&lake, register, Automation)?),
+            ("aggregate".to_owned(), aggregator(aggregate)),
+        ]);
+        let mut bus = Bus::new(&template, handlers, bus::Settings::default())?;
+        if let Some(faults) = settings.faults {
+            bus = bus.with_faults(faults);
+        }
+        bus.listen(announced);
+        let api = Api::new(lake.clone(), store.clone(), register, settings.mapping.time_zone);
+        let intake = Intake::new(lake.clone(), table, TABLE, settings.mapping, settings.source_url);
+        // This process has the table to itself, so whoever held the lease is gone.
+        intake.leases.free().await?;
+        Ok(Self { lake, store, intake, bus, api, register, s3_client, s3, dynamodb, stop_dynamodb, _lock: lock })
+    }
+
+    /// The days that the table does not show as the lake has them, under this logic.
+    pub async fn undone(&self) -> anyhow::Result<Vec<LakeKey>> {
+        Ok(aggregate::reconcile(&self.lake, &self.store, self.register, None).await?)
+    }
+
+    /// Announces objects again, as the reconciler does.
+    pub fn announce(&self, keys: &[LakeKey]) {
+        for key in keys {
+            self.bus.publish(&ObjectCreated::new("wastewalk", BUCKET, &key.to_string(), 0));
+        }
+    }
+
+    /// Stops the servers, in order, and waits until the table is closed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.s3.stop().await?;
+        let _ = self.stop_dynamodb.send(());
+        // Connections of idle clients may keep the server from ending by itself.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.dynamodb).await;
+        Ok(())
+    }
+}
+
+/// One stack per folder: two would take each other's leases.
+fn lock(data: &Path) -> anyhow::Result<File> {
+    let path = data.join("lock");
+    let lock = File::create(&path).with_context(|| {
+        format!("the folder {} cannot be written; choose another one with --data DIR", data.display())
+    })?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(_) => bail!(
+            "another wastewalk is using the folder {}; stop it, or choose another folder with --data DIR",
+            data.display()
+        ),
+    }
+}
+
+fn annotator<A: Annotator>(lake: &Lake, register: &Register, annotator: A) -> anyhow::Result<Handler> {
+    let runner = Arc::new(Runner::new(lake.clone(), register, annotator)?);
+    Ok(Arc::new(move |batch| {
+        let runner = runner.clone();
+        async move { Ok(runner.handle(batch).await) }.boxed()
+    }))
+}
+
+fn aggregator(aggregate: Aggregate) -> Handler {
+    Arc::new(move |batch| {
+        let aggregate = aggregate.clone();
+        async move { Ok(aggregate.handle(batch).await) }.boxed()
+    })
+}
+
+fn s3_client(endpoint: &str, credentials: &Credentials) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
+        .region(aws_sdk_s3::config::Region::new(REGION))
+        .endpoint_url(endpoint)
+        .force_path_style(true)
+        .credentials_provider(aws_sdk_s3::config::Credentials::new(
+            &credentials.access_key,
+            &credentials.secret_key,
+            None,
+            None,
+            "wastewalk",
+        ));
+    aws_sdk_s3::Client::from_conf(config.build())
+}
+
+fn dynamodb_client(endpoint: &str, credentials: &Credentials) -> aws_sdk_dynamodb::Client {
+    let keys = AwsCredentials::new(&credentials.access_key, &credentials.secret_key, None, None, "wastewalk");
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(endpoint)
+        .credentials_provider(keys);
+    aws_sdk_dynamodb::Client::from_conf(config.build())
+}
+
+async fn create_bucket(client: &aws_sdk_s3::Client) -> anyhow::Result<()> {
+    match client.create_bucket().bucket(BUCKET).send().await {
+        Ok(_) => Ok(()),
+        Err(error) if error.as_service_error().is_some_and(|e| e.is_bucket_already_owned_by_you()) => Ok(()),
+        Err(error) => Err(error).context("the lake's bucket cannot be made"),
+    }
+}
+
+async fn dynamodb(file: &Path) -> anyhow::Result<(JoinHandle<()>, String, oneshot::Sender<()>)> {
+    let path = file.to_str().context("the data folder's name is not UTF-8")?;
+    let database = dynoxide::Database::new(path)
+        .map_err(|error| anyhow::anyhow!("the table {} cannot be opened: {error}", file.display()))?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let (stop, stopped) = oneshot::channel();
+    let server = tokio::spawn(async move {
+        let stopped = async {
+            let _ = stopped.await;
+        };
+        if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, stopped).await {
+            tracing::error!(%error, "the embedded DynamoDB ended");
+        }
+    });
+    Ok((server, endpoint, stop))
+}
+
+async fn create_table(client: &aws_sdk_dynamodb::Client) -> anyhow::Result<()> {
+    let attribute = |name: &str| {
+        AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
+    };
+    let key = |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+    let create = client
+        .create_table()
+        .table_name(TABLE)
+        .billing_mode(BillingMode::PayPerRequest)
+        .attribute_definitions(attribute("pk")?)
+        .attribute_definitions(attribute("sk")?)
+        .key_schema(key("pk", KeyType::Hash)?)
+        .key_schema(key("sk", KeyType::Range)?);
+    match create.send().await {
+        Ok(_) => Ok(()),
+        Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_in_use_exception()) => Ok(()),
+        Err(error) => Err(error).context("the table cannot be made"),
+    }
+}

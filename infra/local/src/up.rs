@@ -1,0 +1,236 @@
+//! `wastewalk up`: the whole way of a record on one machine, then the page.
+
+use std::{
+    collections::BTreeSet,
+    io::IsTerminal,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use api::{Overview, Request, figure::Answer};
+use clap::{Args, ValueEnum};
+use intake::{mapping::Mapping, record::RunRecord};
+use shared::{lake::LakeKey, telemetry::chain};
+use tokio::net::TcpListener;
+
+use crate::{
+    demo,
+    progress::{Progress, Show},
+    stack::{Settings, Stack},
+};
+
+/// How often what is undone is announced again before it counts as stuck.
+const ROUNDS: usize = 3;
+
+/// Runs intake, annotators, aggregate and API on this machine, over a demo organisation or a source of yours.
+#[derive(Debug, Clone, Args)]
+pub struct Up {
+    /// Stop after the work, print the result and exit
+    #[arg(long)]
+    once: bool,
+    /// What --once prints
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Where everything is kept
+    #[arg(long, value_name = "DIR", default_value = ".wastewalk")]
+    data: PathBuf,
+    /// The source, such as sqlite://team.db [default: a demo organisation]
+    #[arg(long, value_name = "URL", env = "WASTEWALK_SOURCE", hide_env_values = true)]
+    source: Option<String>,
+    /// How the source is read: a file, or the name of a known product
+    #[arg(long, value_name = "FILE", default_value = "reference")]
+    mapping: String,
+    /// Where the page is served
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// No progress, only the result
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+/// What a round of work came to.
+#[derive(Debug)]
+pub struct Work {
+    /// The run record, or why the source could not be read while earlier captures can still be shown.
+    pub run: Result<RunRecord, String>,
+    /// Days that were folded.
+    pub days: usize,
+}
+
+impl Up {
+    /// Does the work and, unless `--once`, serves until Ctrl-C.
+    ///
+    /// # Errors
+    /// Each says in one line what is wrong and what to do.
+    pub async fn run(self) -> anyhow::Result<()> {
+        // Whatever can be refused is refused before the work begins.
+        let mapping = Mapping::load(&self.mapping)?;
+        let listener = if self.once { None } else { Some(self.listen().await?) };
+        std::fs::create_dir_all(&self.data).with_context(|| {
+            format!("the folder {} cannot be made; choose another one with --data DIR", self.data.display())
+        })?;
+        let source_url = self.source_url().await?;
+        same_source(&self.data, &mapping, &source_url)?;
+        let settings = Settings { data: self.data.clone(), source_url, mapping, faults: None };
+        let stack = Stack::start(settings).await?;
+        let work = work(&stack, self.show()).await?;
+        let overview = api::overview(&stack.api, &Request::default()).await?;
+        match listener {
+            None => self.print(&overview, &work)?,
+            Some(listener) => {
+                self.tell(&overview, &work);
+                println!("The page: http://{}/  (Ctrl-C stops)", listener.local_addr()?);
+                let stopped = async {
+                    let _ = tokio::signal::ctrl_c().await;
+                };
+                axum::serve(listener, api::router(stack.api.clone())).with_graceful_shutdown(stopped).await?;
+            }
+        }
+        let failed = work.run.err();
+        stack.stop().await?;
+        match failed {
+            Some(reason) if self.once => bail!("{reason}"),
+            _ => Ok(()),
+        }
+    }
+
+    async fn listen(&self) -> anyhow::Result<TcpListener> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        TcpListener::bind(address).await.map_err(|error| {
+            anyhow::anyhow!("port {} cannot be used ({error}); choose another one with --port N", self.port)
+        })
+    }
+
+    async fn source_url(&self) -> anyhow::Result<String> {
+        if let Some(url) = &self.source {
+            return Ok(url.clone());
+        }
+        let file = self.data.join("demo.sqlite");
+        if !file.exists() {
+            demo::create(&file).await.with_context(|| {
+                format!("the demo cannot be written to {}; choose another folder with --data DIR", self.data.display())
+            })?;
+        }
+        Ok(format!("sqlite://{}", file.display()))
+    }
+
+    fn show(&self) -> Show {
+        match (self.quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Show::Nothing,
+            (false, true) => Show::Bar,
+            (false, false) => Show::Lines,
+        }
+    }
+
+    fn tell(&self, overview: &Overview, work: &Work) {
+        match &work.run {
+            Err(reason) => eprintln!("{reason}. Showing what was captured before."),
+            Ok(_) if work.days == 0 => println!("Nothing new: every day is up to date."),
+            Ok(run) => println!(
+                "{} of {} activities captured, {} in quarantine, {} still running; {} days worked out.",
+                run.counts.written + run.counts.unchanged,
+                run.counts.read,
+                run.counts.quarantined,
+                run.counts.open,
+                work.days
+            ),
+        }
+        println!("{}", sentence(overview));
+    }
+
+    fn print(&self, overview: &Overview, work: &Work) -> anyhow::Result<()> {
+        match self.format {
+            Format::Json => {
+                let run = work.run.as_ref().ok();
+                let result = serde_json::json!({ "run": run, "days": work.days, "overview": overview });
+                println!("{}", serde_json::to_string_pretty(&result)?);
+            }
+            Format::Table => {
+                self.tell(overview, work);
+                println!();
+                println!("{:<24} {:>12} {:>12} {:>7}  status", "insight", "hours", "of hours", "ratio");
+                for Answer { title, figure, .. } in &overview.insights {
+                    let hours = |seconds: Option<i64>| seconds.map_or("–".to_owned(), |s| format!("{:.1}", s as f64 / 3600.0));
+                    let ratio = figure.ratio.map_or("–".to_owned(), |ratio| format!("{:.1} %", ratio * 100.0));
+                    let (numerator, denominator) = (hours(figure.numerator_seconds), hours(figure.denominator_seconds));
+                    let status = serde_json::to_value(figure.status)?;
+                    println!("{title:<24} {numerator:>12} {denominator:>12} {ratio:>7}  {}", status.as_str().unwrap_or_default());
+                }
+                for finding in &overview.findings {
+                    println!("\n{}\n  {}", finding.headline, finding.next_step);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One intake run, then everything that follows from it, until nothing is left to do.
+pub async fn work(stack: &Stack, show: Show) -> anyhow::Result<Work> {
+    let run = match stack.intake.handle().await {
+        Ok(record) => Ok(record),
+        // The source may die: what was captured keeps being served. With nothing captured there is nothing to serve.
+        Err(error) if stack.lake.newest_bases(None).await?.is_empty() => return Err(error.into()),
+        Err(error) => Err(chain(&error)),
+    };
+    // What this run captured, and what a process that was killed left behind.
+    let captured = run.iter().flat_map(|record| &record.objects).filter_map(|key| key.parse().ok());
+    let captured = captured.filter(|key: &LakeKey| key.partition().is_some());
+    let due: BTreeSet<LakeKey> = captured.chain(stack.undone().await?).collect();
+    let days = due.len();
+    let mut progress = Progress::new(show, &due);
+    progress.watch(stack).await?;
+    for _ in 0..ROUNDS {
+        let undone = stack.undone().await?;
+        if undone.is_empty() {
+            break;
+        }
+        stack.announce(&undone);
+        progress.watch(stack).await?;
+    }
+    let undone = stack.undone().await?;
+    if let Some(first) = undone.first() {
+        let letters = stack.bus.dead_letters();
+        bail!(
+            "{} days could not be worked out, {first} first; {} messages are in the dead-letter queues, and the log says why",
+            undone.len(),
+            letters.len()
+        );
+    }
+    Ok(Work { run, days })
+}
+
+fn sentence(overview: &Overview) -> String {
+    match overview.findings.first() {
+        Some(finding) => finding.headline.clone(),
+        None => "No figure is past its threshold.".to_owned(),
+    }
+}
+
+/// One folder keeps one source: a second one would restate the days of the first.
+fn same_source(data: &Path, mapping: &Mapping, url: &str) -> anyhow::Result<()> {
+    let file = data.join("source");
+    // The address may hold a password, which is left out of the note.
+    let address = match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        _ => url.to_owned(),
+    };
+    let now = format!("{} {address}\n", mapping.name);
+    match std::fs::read_to_string(&file) {
+        Ok(before) if before == now => Ok(()),
+        Ok(before) => bail!(
+            "the folder {} keeps another source ({}); choose another folder with --data DIR",
+            data.display(),
+            before.trim()
+        ),
+        Err(_) => std::fs::write(&file, now)
+            .with_context(|| format!("the folder {} cannot be written; choose another one with --data DIR", data.display())),
+    }
+}
