@@ -14,7 +14,7 @@ use wastewalk_tests::{House, files, insight, json};
 /// Every figure of the demo, over all days: per organisation, team and one person.
 async fn figures(stack: &Stack) -> anyhow::Result<Vec<Value>> {
     let mut figures = Vec::new();
-    for scope in ["org", "team:1", "team:2", "team:3", "team:4", "person:1", "person:9"] {
+    for scope in ["org", "team:1", "team:2", "team:3", "team:4", "person:11", "person:24"] {
         let mut answer = json(stack, &format!("/v1/insights?scope={scope}&from=2026-01-01&to=2027-01-01")).await?;
         figures.push(answer["insights"].take());
     }

@@ -155,3 +155,62 @@ fn next_step(template: &str, start: &StereotypeFigure, basis: Basis) -> String {
 pub fn people(count: usize) -> String {
     if count == 1 { "1 person".to_owned() } else { format!("{count} people") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::{HOUR, evidence, four_teams, named, register, row, sprint};
+
+    #[test]
+    fn an_organisation_hears_of_its_teams_most_recoverable_hours_first() {
+        let found = findings(register(), &four_teams("org"));
+        let headlines: Vec<&str> = found.iter().map(|finding| &*finding.headline).collect();
+        assert_eq!(headlines[0], "Platform team: 147.2 h a sprint automatable (23 %)");
+        assert!(found.iter().all(|finding| matches!(finding.scope, Scope::Team(_))));
+        assert!(found.is_sorted_by(|a, b| a.halved_returns_hours_per_sprint >= b.halved_returns_hours_per_sprint));
+        assert!(!headlines.iter().any(|headline| headline.contains("Search")), "below every threshold");
+        let first = &found[0];
+        assert_eq!(first.next_step, "Automate “manual deployment” first: 70.4 h a sprint, 8 people.");
+        assert_eq!(first.halved_returns_hours_per_sprint, 73.6);
+        assert_eq!(first.link, "/v1/insights?scope=team:1&from=2026-08-03&to=2026-11-02");
+        assert_eq!(first.confidence.people, 8);
+    }
+
+    #[test]
+    fn a_scope_hears_of_itself_and_a_team_is_called_a_team_once() {
+        let rows = [row("2026-01-05", "p", "1", "s", HOUR).automatable()];
+        let sprints = [sprint("s", "1", "2026-01-05", "2026-01-19")];
+        let teams = [named("1", "Data Team")];
+        let of = |scope: &str| {
+            let found = findings(register(), &evidence(scope, ("2026-01-05", "2026-01-19"), &rows, &teams, &sprints));
+            found[0].headline.clone()
+        };
+        assert_eq!(of("team:1"), "Data Team: 1.0 h a sprint automatable (100 %)");
+        assert_eq!(of("sprint:s"), "S: 1.0 h a sprint automatable (100 %)");
+        assert_eq!(of("org"), "Data Team: 1.0 h a sprint automatable (100 %)");
+    }
+
+    #[test]
+    fn an_organisation_speaks_for_itself_only_where_no_team_can() {
+        let rows = [row("2026-01-05", "p", "", "", HOUR).automatable(), row("2026-01-06", "p", "", "", HOUR)];
+        let found = findings(register(), &evidence("org", ("2026-01-05", "2026-01-19"), &rows, &[], &[]));
+        assert_eq!(found[0].headline, "Organisation: 5.0 h per 10 days automatable (50 %)");
+        assert_eq!(found[0].next_step, "Automate “manual deployment” first: 5.0 h per 10 days, 1 person.");
+        assert_eq!(serde_json::to_value(&found[0]).unwrap()["basis"], "per_10_days");
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_placeholder_stays_a_name() {
+        let start = StereotypeFigure {
+            stereotype: "x".into(),
+            name: "{hours}".into(),
+            numerator_seconds: Some(HOUR),
+            denominator_seconds: None,
+            ratio: None,
+            people: 2,
+            hours_per_sprint: None,
+        };
+        let text = next_step("{stereotype}: {hours}, {people}", &start, Basis::TeamAndSprint);
+        assert_eq!(text, "{hours}: 1.0 h in all, 2 people");
+    }
+}

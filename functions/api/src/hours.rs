@@ -165,3 +165,116 @@ fn worked_days<'a>(group: &Group<'a>) -> Units<'a, (usize, shared::time::LocalDa
         .flat_map(|(index, days)| days.iter().map(move |(day, contribution)| ((index, *day), contribution)));
     days.map(|(key, contribution)| (key, contribution.by_stereotype.iter().collect())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::dimension::Member;
+
+    use super::*;
+    use crate::{
+        evidence::Evidence,
+        figure::Answer,
+        sample::{HOUR, Row, evidence, four_teams, named, register, row, sprint},
+    };
+
+    const RANGE: (&str, &str) = ("2026-01-05", "2026-02-02");
+
+    fn automatable(evidence: &Evidence) -> Answer {
+        let insight = register().insights().find(|insight| insight.id == "automatable").unwrap();
+        Answer::of(insight, &evidence.group())
+    }
+
+    fn hours(scope: &str, rows: &[Row], sprints: &[Member]) -> Option<(f64, Basis, i64, i64)> {
+        let teams = [named("1", "One"), named("2", "Two")];
+        let answer = automatable(&evidence(scope, RANGE, rows, &teams, sprints));
+        let hours = answer.hours_per_sprint?;
+        Some((hours.value, hours.basis, hours.seconds, hours.days.unwrap_or(hours.sprints)))
+    }
+
+    fn sprints() -> [Member; 4] {
+        [
+            sprint("a1", "1", "2026-01-05", "2026-01-19"),
+            sprint("a2", "1", "2026-01-19", "2026-02-02"),
+            sprint("a3", "1", "2026-01-26", "2026-02-09"),
+            sprint("b1", "2", "2026-01-05", "2026-01-19"),
+        ]
+    }
+
+    fn spent(day: &str, person: &str, team: &str, sprint: &str, hours: i64) -> Row {
+        row(day, person, team, sprint, hours * HOUR).automatable()
+    }
+
+    #[test]
+    fn the_reference_team_spends_147_2_hours_a_sprint_exactly() {
+        let answer = automatable(&four_teams("team:1"));
+        let hours = answer.hours_per_sprint.unwrap();
+        assert_eq!(answer.figure.ratio, Some(0.23));
+        assert_eq!((hours.value, hours.basis, hours.sprints), (147.2, Basis::Sprint, 6));
+        assert_eq!(hours.seconds, 6 * 529_920);
+        let kinds = answer.by_stereotype.iter().filter_map(|kind| kind.hours_per_sprint);
+        assert!((kinds.sum::<f64>() - 147.2).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_team_counts_its_complete_sprints_that_it_worked_in() {
+        let rows = [
+            spent("2026-01-05", "p", "1", "a1", 6),
+            row("2026-01-20", "p", "1", "a2", HOUR).leave(),
+            spent("2026-01-27", "p", "1", "a3", 99),
+        ];
+        // a2 is complete but nobody worked in it; a3 ends after the range.
+        assert_eq!(hours("team:1", &rows, &sprints()), Some((6.0, Basis::Sprint, 6 * HOUR, 1)));
+        let rows = [spent("2026-01-27", "p", "1", "a3", 99)];
+        assert_eq!(hours("team:1", &rows, &sprints()), None, "only part of a sprint was worked in");
+    }
+
+    #[test]
+    fn a_guest_counts_for_the_organisation_but_not_in_either_sprint() {
+        let rows = [spent("2026-01-05", "p", "1", "a1", 6), spent("2026-01-06", "guest", "2", "a1", 4)];
+        assert_eq!(hours("team:1", &rows, &sprints()), Some((6.0, Basis::Sprint, 6 * HOUR, 1)));
+        assert_eq!(hours("team:2", &rows, &sprints()), None);
+        assert_eq!(hours("sprint:a1", &rows, &sprints()), Some((6.0, Basis::Sprint, 6 * HOUR, 1)));
+        assert_eq!(hours("org", &rows, &sprints()), Some((6.0, Basis::TeamAndSprint, 6 * HOUR, 1)));
+        let all = automatable(&evidence("org", RANGE, &rows, &[], &sprints()));
+        assert_eq!(all.figure.numerator_seconds, Some(10 * HOUR));
+        let guest = hours("person:guest", &rows, &sprints());
+        assert_eq!(guest, Some((4.0, Basis::Sprint, 4 * HOUR, 1)));
+    }
+
+    #[test]
+    fn an_organisation_counts_per_team_and_sprint_without_a_share_by_stereotype() {
+        let rows = [
+            spent("2026-01-05", "p", "1", "a1", 6),
+            spent("2026-01-20", "p", "1", "a2", 2),
+            spent("2026-01-05", "q", "2", "b1", 1),
+        ];
+        let expected = Some((3.0, Basis::TeamAndSprint, 9 * HOUR, 3));
+        assert_eq!(hours("org", &rows, &sprints()), expected);
+        let answer = automatable(&evidence("org", RANGE, &rows, &[], &sprints()));
+        assert_eq!(answer.by_stereotype[0].hours_per_sprint, None);
+    }
+
+    #[test]
+    fn a_sprint_without_a_team_is_every_teams() {
+        let shared = [sprint("all", "", "2026-01-05", "2026-01-19")];
+        let rows = [spent("2026-01-05", "p", "1", "all", 6), spent("2026-01-05", "q", "2", "all", 2)];
+        assert_eq!(hours("team:1", &rows, &shared), Some((6.0, Basis::Sprint, 6 * HOUR, 1)));
+        assert_eq!(hours("org", &rows, &shared), Some((4.0, Basis::TeamAndSprint, 8 * HOUR, 2)));
+    }
+
+    #[test]
+    fn without_sprints_hours_are_per_10_worked_days_and_per_team() {
+        let rows = [
+            spent("2026-01-05", "p", "1", "", 6),
+            spent("2026-01-06", "p", "1", "", 2),
+            row("2026-01-07", "p", "1", "", HOUR).leave(),
+            spent("2026-01-05", "q", "2", "", 4),
+        ];
+        assert_eq!(hours("team:1", &rows, &[]), Some((40.0, Basis::TenDays, 8 * HOUR, 2)));
+        assert_eq!(hours("person:p", &rows, &[]), Some((40.0, Basis::TenDays, 8 * HOUR, 2)));
+        assert_eq!(hours("org", &rows, &[]), Some((40.0, Basis::TenDays, 12 * HOUR, 3)));
+        // One team has sprints: the organisation's days are not comparable with them.
+        assert_eq!(hours("org", &rows, &sprints()), None);
+        assert_eq!(hours("team:2", &rows, &sprints()[..3]), Some((40.0, Basis::TenDays, 4 * HOUR, 1)));
+    }
+}

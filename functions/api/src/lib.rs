@@ -49,8 +49,11 @@ pub struct Api {
     store: ContributionStore,
     register: &'static Register,
     time_zone: Tz,
-    directory: Arc<RwLock<Option<(Instant, Arc<Directory>)>>>,
+    directory: Arc<RwLock<Option<ReadDirectory>>>,
 }
+
+/// A directory and when it was read.
+type ReadDirectory = (Instant, Arc<Directory>);
 
 impl Api {
     /// Answers from `lake` and `store` what `register` declares; `time_zone` is the organisation's, which decides the
@@ -60,7 +63,7 @@ impl Api {
     }
 
     async fn directory(&self) -> Result<Arc<Directory>, LakeError> {
-        let young = |cached: &Option<(Instant, Arc<Directory>)>| {
+        let young = |cached: &Option<ReadDirectory>| {
             let young = cached.as_ref().filter(|(read, _)| read.elapsed() < DIRECTORY_LIFETIME);
             young.map(|(_, directory)| Arc::clone(directory))
         };

@@ -166,3 +166,93 @@ impl From<ApiError> for Problem {
         Self::from(&error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
+    use axum::{
+        body::{Body, to_bytes},
+        http::{Method, StatusCode},
+    };
+    use lambda_http::tower::ServiceExt;
+    use shared::{contribution::ContributionStore, lake::Lake};
+
+    use super::*;
+    use crate::sample::register;
+
+    /// A router whose storage refuses every connection.
+    fn without_storage() -> Router {
+        macro_rules! client {
+            ($sdk:ident) => {
+                $sdk::Client::from_conf(
+                    $sdk::Config::builder()
+                        .behavior_version(BehaviorVersion::latest())
+                        .region(Region::new("nowhere"))
+                        .credentials_provider(Credentials::new("id", "key", None, None, "test"))
+                        .endpoint_url("http://127.0.0.1:1")
+                        .retry_config(RetryConfig::disabled())
+                        .build(),
+                )
+            };
+        }
+        let lake = Lake::new(client!(aws_sdk_s3), "secret-bucket");
+        let store = ContributionStore::new(client!(aws_sdk_dynamodb), "secret-table");
+        router(Api::new(lake, store, register(), chrono_tz::Tz::UTC))
+    }
+
+    async fn ask(method: Method, uri: &str) -> (StatusCode, HeaderMap, String) {
+        let request = axum::http::Request::builder().method(method).uri(uri);
+        let request = request.body(Body::empty()).unwrap();
+        let response = without_storage().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn programs_get_problems_with_stable_types() {
+        for (method, uri, status, name, mentions) in [
+            (Method::GET, "/v1/insights?scope=everybody", 400, "invalid-parameter", "`scope`"),
+            (Method::GET, "/v1/findings?from=2026-02-30", 400, "invalid-parameter", "`from`"),
+            (Method::GET, "/v1/insights?from=2026-01-02&to=2026-01-02", 400, "invalid-parameter", "`to`"),
+            (Method::GET, "/v1/insights?page=2", 400, "invalid-parameter", "`page`"),
+            (Method::GET, "/v1/health?scope=org", 400, "invalid-parameter", "`scope`"),
+            (Method::GET, "/v1/nothing", 404, "not-found", "/v1/insights"),
+            (Method::POST, "/v1/insights", 405, "method-not-allowed", "GET"),
+            (Method::GET, "/v1/insights", 503, "storage-unavailable", "again"),
+            (Method::GET, "/v1/findings", 503, "storage-unavailable", "again"),
+            (Method::GET, "/v1/health", 503, "storage-unavailable", "again"),
+        ] {
+            let (found, headers, body) = ask(method, uri).await;
+            assert_eq!(found.as_u16(), status, "{uri}: {body}");
+            assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json", "{uri}");
+            let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(problem["type"], format!("urn:wastewalk:problem:{name}"), "{uri}");
+            assert_eq!(problem["status"], status);
+            assert!(problem["title"].is_string());
+            assert!(problem["detail"].as_str().unwrap().contains(mentions), "{body}");
+            assert!(!body.contains("secret") && !body.contains("127.0.0.1"), "{body}");
+        }
+    }
+
+    #[tokio::test]
+    async fn people_get_pages_and_every_answer_is_guarded() {
+        for (method, uri, status, content) in [
+            (Method::GET, "/?scope=everybody", 400, "<h1>A parameter is not understood</h1>"),
+            (Method::GET, "/?from=&to=&scope=", 503, "<h1>The storage does not answer</h1>"),
+            (Method::GET, "/nothing", 404, "<h1>"),
+            (Method::POST, "/", 405, "<h1>"),
+            (Method::GET, "/assets/style.css", 200, "--paper"),
+            (Method::GET, "/assets/icon.svg", 200, "<svg"),
+            (Method::GET, "/v1/insights?x=1", 400, "urn:"),
+        ] {
+            let (found, headers, body) = ask(method, uri).await;
+            assert_eq!(found.as_u16(), status, "{uri}");
+            assert!(body.contains(content), "{uri}: {body}");
+            assert!(!body.contains("secret"), "{uri}");
+            assert_eq!(headers[header::CONTENT_SECURITY_POLICY], CONTENT_SECURITY_POLICY);
+            assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+            assert!(headers.contains_key(header::REFERRER_POLICY) && headers.contains_key(header::CACHE_CONTROL));
+        }
+    }
+}

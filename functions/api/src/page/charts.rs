@@ -121,8 +121,10 @@ pub fn trend(answer: &Answer, section: &Section) -> Markup {
                 text class="tick" x=(pc(PLOT.left - 2.0)) y=(y) dy="0.35em" text-anchor="end" { (format!("{line:.0}")) }
             }
             @for (anchor, index) in week_labels(section.weeks.len()) {
-                @let x = index as f64 / section.weeks.len().saturating_sub(1).max(1) as f64;
-                text class="tick" x=(pc(PLOT.x(x))) y="97%" text-anchor=(anchor) { (section.weeks[index].name) }
+                @if let Some(week) = section.weeks.get(index) {
+                    @let x = index as f64 / section.weeks.len().saturating_sub(1).max(1) as f64;
+                    text class="tick" x=(pc(PLOT.x(x))) y="97%" text-anchor=(anchor) { (week.name) }
+                }
             }
             @if let Some(threshold) = threshold {
                 @let y = PLOT.y(share(threshold * 100.0));
@@ -149,7 +151,7 @@ pub fn trend(answer: &Answer, section: &Section) -> Markup {
 /// Which weeks are labelled: the first, the last, and up to three between them.
 fn week_labels(weeks: usize) -> Vec<(&'static str, usize)> {
     let last = weeks.saturating_sub(1);
-    let parts = last.min(4).max(1);
+    let parts = last.clamp(1, 4);
     let mut indices: Vec<usize> = (0..=parts).map(|part| part * last / parts).collect();
     indices.dedup();
     let anchor = |index: usize| match index {
@@ -235,7 +237,13 @@ pub fn pareto(answer: &Answer, section: &Section) -> Markup {
             h3 { "By kind of work" }
             p class="quiet" { "There are no such hours." }
         } @else {
-            h3 { (vital) " of " (text::count(kinds, "kind")) " of work " (if vital == 1 { "makes" } else { "make" }) " up 80 % of it" }
+            h3 {
+                @match rows.first() {
+                    Some(only) if kinds == 1 => { "All of it is “" (only.name) "”" },
+                    Some(most) if vital == 1 => { "“" (most.name) "” makes up 80 % of it" },
+                    _ => { (vital) " of " (kinds) " kinds of work make up 80 % of it" },
+                }
+            }
             p class="quiet" { "Hours " (what.unwrap_or_default()) "; bars and running total in % of all " (text::hours(total)) " h" }
             table class="pareto" role="table" {
                 thead role="rowgroup" {

@@ -120,9 +120,21 @@ fn stale(view: &View) -> Markup {
                 "What was captured before stays as it is."
             }
         }
-        @if run.is_some_and(|run| run.failed.is_some()) {
-            p class="notice" { "The last run failed; its record is at " a href="/v1/health" { "/v1/health" } "." }
+        @if let Some((run, reason)) = run.and_then(|run| Some((run, run.failed.as_ref()?))) {
+            p class="notice" {
+                "The run of " (text::instant(run.generation.instant())) " failed: " (shortened(reason.as_str().unwrap_or("see its record")))
+                ". What was captured before stays as it is."
+            }
         }
+    }
+}
+
+/// A cause can be as long as a driver makes it; the whole of it is in the run's record.
+fn shortened(reason: &str) -> String {
+    const LONGEST: usize = 160;
+    match reason.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} …", &reason[..end]),
+        None => reason.trim_end_matches('.').to_owned(),
     }
 }
 
@@ -297,28 +309,37 @@ fn sum(answer: &Answer) -> Markup {
 fn trend_title(section: &Section) -> String {
     let weeks = || section.weeks.iter().filter_map(|week| Some((week.figure.ratio?, &week.name)));
     let peak = weeks().max_by(|a, b| a.0.total_cmp(&b.0));
-    match (weeks().next_back(), peak) {
-        (Some((now, name)), Some((most, peak))) if peak != name => {
-            format!("{} % in {name}, {} % at its peak in {peak}", text::percent(now), text::percent(most))
-        }
-        (Some((now, name)), _) => format!("{} % in {name}", text::percent(now)),
-        _ => "Week by week".to_owned(),
+    let Some(((now, name), (most, peak))) = weeks().next_back().zip(peak) else {
+        return "Week by week".to_owned();
+    };
+    let (now, most) = (text::percent(now), text::percent(most));
+    if weeks().all(|(ratio, _)| text::percent(ratio) == now) {
+        format!("{now} % in every week")
+    } else if now == most {
+        format!("{now} % in {name}, as high as in any week")
+    } else {
+        format!("{now} % in {name}, {most} % at its peak in {peak}")
     }
 }
 
 /// How far the parts differ.
 fn spread(view: &View, index: usize) -> String {
-    let shares = || view.parts.iter().filter_map(|part| Some((part.figures.get(index)?.ratio?, part)));
+    let shares = || {
+        let shares = view.parts.iter();
+        shares.filter_map(|part| Some((part.figures.get(index)?.ratio?, part)))
+    };
     let by_share = |a: &(f64, &Part), b: &(f64, &Part)| a.0.total_cmp(&b.0);
-    match (shares().max_by(by_share), shares().min_by(by_share)) {
-        (Some((most, high)), Some((least, low))) if high.scope != low.scope => format!(
-            "From {} in {} to {} in {}",
-            text::whole_percent(least),
-            low.name,
-            text::whole_percent(most),
-            high.name
-        ),
-        _ => format!("By {}", view.part_noun.to_lowercase()),
+    let noun = view.part_noun.to_lowercase();
+    let (Some((most, high)), Some((least, low))) = (shares().max_by(by_share), shares().min_by(by_share)) else {
+        return format!("By {noun}");
+    };
+    let (least, most) = (text::whole_percent(least), text::whole_percent(most));
+    if high.scope == low.scope {
+        format!("{most} in {}", high.name)
+    } else if least == most {
+        format!("About {most} in every {noun}")
+    } else {
+        format!("From {least} in {} to {most} in {}", low.name, high.name)
     }
 }
 
