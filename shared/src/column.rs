@@ -59,9 +59,7 @@ pub trait Columns {
 
     /// A text column.
     fn text(&self, name: &str) -> Result<&StringArray, NoSuchColumn> {
-        self.array(name)
-            .and_then(|array| array.as_string_opt())
-            .ok_or_else(|| missing(name, "text"))
+        self.array(name).and_then(|array| array.as_string_opt()).ok_or_else(|| missing(name, "text"))
     }
 
     /// A column of whole numbers.
@@ -72,25 +70,18 @@ pub trait Columns {
 
     /// A column of yes, no and unknown.
     fn flag(&self, name: &str) -> Result<&BooleanArray, NoSuchColumn> {
-        self.array(name)
-            .and_then(|array| array.as_boolean_opt())
-            .ok_or_else(|| missing(name, "boolean"))
+        self.array(name).and_then(|array| array.as_boolean_opt()).ok_or_else(|| missing(name, "boolean"))
     }
 
     /// A column of instants, in microseconds since 1970 in UTC.
     fn instant(&self, name: &str) -> Result<&TimestampMicrosecondArray, NoSuchColumn> {
-        let array = self
-            .array(name)
-            .and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
+        let array = self.array(name).and_then(|array| array.as_primitive_opt::<TimestampMicrosecondType>());
         array.ok_or_else(|| missing(name, "timestamp"))
     }
 }
 
 fn missing(name: &str, expected: &'static str) -> NoSuchColumn {
-    NoSuchColumn {
-        name: name.to_owned(),
-        expected,
-    }
+    NoSuchColumn { name: name.to_owned(), expected }
 }
 
 impl Columns for RecordBatch {

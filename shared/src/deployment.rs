@@ -19,24 +19,15 @@ pub struct Deployment {
 impl Deployment {
     /// Reads the SDK's configuration.
     pub async fn from_env() -> Self {
-        Self {
-            config: aws_config::load_from_env().await,
-        }
+        Self { config: aws_config::load_from_env().await }
     }
 
     /// The lake in the bucket `LAKE_BUCKET`.
     pub fn lake(&self) -> Result<Lake, MissingVariable> {
         // Emulators answer under one host name, not under one per bucket.
-        let emulated = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
-            .iter()
-            .any(|name| std::env::var_os(name).is_some());
-        let config = aws_sdk_s3::config::Builder::from(&self.config)
-            .force_path_style(emulated)
-            .build();
-        Ok(Lake::new(
-            aws_sdk_s3::Client::from_conf(config),
-            variable("LAKE_BUCKET")?,
-        ))
+        let emulated = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().any(|name| std::env::var_os(name).is_some());
+        let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(emulated).build();
+        Ok(Lake::new(aws_sdk_s3::Client::from_conf(config), variable("LAKE_BUCKET")?))
     }
 
     /// The contributions in the table `TABLE_NAME`.
@@ -52,8 +43,5 @@ impl Deployment {
 
 /// The value of a variable that must be set.
 pub fn variable(name: &'static str) -> Result<String, MissingVariable> {
-    std::env::var(name)
-        .ok()
-        .filter(|value| !value.is_empty())
-        .ok_or(MissingVariable(name))
+    std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(MissingVariable(name))
 }

@@ -45,24 +45,16 @@ pub struct Member {
 
 /// The columns of a dimension's file: its id, its name, what its entity has, and the source record.
 pub fn schema(entity: Entity) -> SchemaRef {
-    let mut fields = vec![
-        Field::new("id", DataType::Utf8, false),
-        Field::new("name", DataType::Utf8, true),
-    ];
+    let mut fields = vec![Field::new("id", DataType::Utf8, false), Field::new("name", DataType::Utf8, true)];
     let optional = |name: &str, data_type: DataType| Field::new(name, data_type, true);
     match entity {
-        Entity::Users => fields.extend([
-            optional("team_id", DataType::Utf8),
-            optional("time_zone", DataType::Utf8),
-        ]),
+        Entity::Users => fields.extend([optional("team_id", DataType::Utf8), optional("time_zone", DataType::Utf8)]),
         Entity::Sprints => {
             fields.push(optional("team_id", DataType::Utf8));
             fields.extend(["starts_at", "ends_at", "released_at"].map(|name| optional(name, timestamp())));
         }
-        Entity::Stereotypes => fields.extend([
-            optional("claimed_category", DataType::Utf8),
-            optional("claimed_automatable", DataType::Boolean),
-        ]),
+        Entity::Stereotypes => fields
+            .extend([optional("claimed_category", DataType::Utf8), optional("claimed_automatable", DataType::Boolean)]),
         Entity::Teams | Entity::Activities => {}
     }
     fields.push(Field::new("source_row", DataType::Utf8, false));

@@ -62,26 +62,34 @@ impl ObjectCreated {
             source: source.to_owned(),
             detail_type: OBJECT_CREATED.to_owned(),
             detail: ObjectDetail {
-                bucket: BucketRef {
-                    name: bucket.to_owned(),
-                },
-                object: ObjectRef {
-                    key: key.to_owned(),
-                    size,
-                },
+                bucket: BucketRef { name: bucket.to_owned() },
+                object: ObjectRef { key: key.to_owned(), size },
             },
         }
     }
 
-    /// The partition that the object belongs to.
+    /// What the event asks for.
     ///
     /// # Errors
     /// If the key is not that of a base object or an annotation.
-    pub fn partition(&self) -> Result<Partition, Malformed> {
+    pub fn request(&self) -> Result<Request, Malformed> {
         let key: LakeKey = self.detail.object.key.parse()?;
-        key.partition()
-            .ok_or_else(|| Malformed::new(&self.detail.object.key, "the key of a base object or an annotation"))
+        let again = matches!(key, LakeKey::Activities { .. });
+        let partition = key
+            .partition()
+            .ok_or_else(|| Malformed::new(&self.detail.object.key, "the key of a base object or an annotation"))?;
+        Ok(Request { partition, again })
     }
+}
+
+/// What an event asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Request {
+    /// The partition to work on.
+    pub partition: Partition,
+    /// Whether to work on it even if its result is there already: a base object that is announced, or announced again
+    /// because somebody uploaded it again, says so. An annotation only says that an input has become ready.
+    pub again: bool,
 }
 
 /// Handles each message of a batch on its own and reports the ones that failed, so that one bad message never fails

@@ -17,10 +17,7 @@ pub struct Malformed {
 
 impl Malformed {
     pub(crate) fn new(value: &str, expected: &'static str) -> Self {
-        Self {
-            value: value.to_owned(),
-            expected,
-        }
+        Self { value: value.to_owned(), expected }
     }
 }
 
@@ -33,11 +30,7 @@ impl LocalDay {
     /// The day `days` later (earlier when negative); saturates at the ends of the calendar.
     pub fn plus(self, days: i64) -> Self {
         let step = Days::new(days.unsigned_abs());
-        let moved = if days < 0 {
-            self.0.checked_sub_days(step)
-        } else {
-            self.0.checked_add_days(step)
-        };
+        let moved = if days < 0 { self.0.checked_sub_days(step) } else { self.0.checked_add_days(step) };
         Self(moved.unwrap_or(if days < 0 { NaiveDate::MIN } else { NaiveDate::MAX }))
     }
 }
@@ -54,8 +47,7 @@ impl FromStr for LocalDay {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(Self);
         // chrono accepts `2026-1-5`; a key has exactly one spelling.
-        day.filter(|day| day.to_string() == text)
-            .ok_or_else(|| Malformed::new(text, "a day such as 2026-01-31"))
+        day.filter(|day| day.to_string() == text).ok_or_else(|| Malformed::new(text, "a day such as 2026-01-31"))
     }
 }
 
@@ -89,9 +81,7 @@ impl FromStr for Generation {
     type Err = Malformed;
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
-        let parsed = NaiveDateTime::parse_from_str(text, GENERATION_FORMAT)
-            .ok()
-            .map(|at| Self(at.and_utc()));
+        let parsed = NaiveDateTime::parse_from_str(text, GENERATION_FORMAT).ok().map(|at| Self(at.and_utc()));
         parsed
             .filter(|generation| generation.to_string() == text)
             .ok_or_else(|| Malformed::new(text, "a generation such as 20260131T060000Z"))
@@ -106,9 +96,7 @@ impl Serialize for Generation {
 
 impl<'de> Deserialize<'de> for Generation {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -127,10 +115,7 @@ mod tests {
 
     #[test]
     fn a_day_has_one_spelling() {
-        assert_eq!(
-            "2026-01-05".parse::<LocalDay>().map(|day| day.plus(-5).to_string()),
-            Ok("2025-12-31".into())
-        );
+        assert_eq!("2026-01-05".parse::<LocalDay>().map(|day| day.plus(-5).to_string()), Ok("2025-12-31".into()));
         for wrong in ["2026-1-5", "2026-02-30", "", "2026-01-05 "] {
             assert!(wrong.parse::<LocalDay>().is_err(), "{wrong:?}");
         }

@@ -59,7 +59,8 @@ async fn scope_and_automation_equal_an_independent_computation_second_for_second
     assert_eq!(oracle["total"][0], 203_618);
     assert_eq!((&oracle["total"][1], &oracle["total"][3]), (&502_318_440.into(), &27_115_020.into()));
 
-    let expected = |value: &Value| -> Vec<i64> { value.as_array().into_iter().flatten().filter_map(Value::as_i64).collect() };
+    let expected =
+        |value: &Value| -> Vec<i64> { value.as_array().into_iter().flatten().filter_map(Value::as_i64).collect() };
     let mut checked = 0;
     for (month, figure) in oracle["by_month"].as_object().context("months")? {
         assert_eq!(figures(&stack, "org", month).await?, expected(figure), "{month}");

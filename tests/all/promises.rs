@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use shared::{
     annotator::Runner,
-    event::ObjectCreated,
+    event::{ObjectCreated, Request},
     lake::{Created, Entity, LakeError, LakeKey, Sealed},
 };
 use wastewalk::{bus::Faults, progress::Show, stack::Stack, up};
@@ -121,7 +121,7 @@ async fn changed_bytes_are_refused_by_every_reader_and_change_no_figure() -> any
     let refused = |error: LakeError| matches!(error, LakeError::Tampered { key, .. } if key == victim.to_string());
     assert!(refused(stack.lake.fetch(&victim).await.expect_err("it was changed")));
     let runner = Runner::new(stack.lake.clone(), stack.register, annotate_scope::Scope)?;
-    let error = runner.run(partition).await.expect_err("the annotator read changed bytes");
+    let error = runner.run(Request { partition, again: true }).await.expect_err("the annotator read changed bytes");
     assert!(error.to_string().contains("was changed"), "{error}");
     stack.announce(std::slice::from_ref(&victim));
     stack.bus.idle().await;

@@ -124,8 +124,8 @@ pub fn insight<'a>(answer: &'a Value, id: &str) -> anyhow::Result<&'a Value> {
 /// Runs a Python script of `tests/foreign` with DuckDB at hand and returns what it prints, as JSON.
 pub fn foreign(script: &str, arguments: &[&str]) -> anyhow::Result<Value> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = std::env::var_os("WASTEWALK_PYTHON")
-        .map_or_else(|| root.join("../.tools/python/bin/python"), PathBuf::from);
+    let python =
+        std::env::var_os("WASTEWALK_PYTHON").map_or_else(|| root.join("../.tools/python/bin/python"), PathBuf::from);
     let output = Command::new(&python).arg(root.join("foreign").join(script)).args(arguments).output();
     let output = output.with_context(|| format!("{} is missing; `make tools` makes it", python.display()))?;
     if !output.status.success() {

@@ -9,7 +9,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use shared::{
     annotator::Register,
     contribution::{ContributionStore, Fold, FoldError, Pointer, StoreError},
-    event::each_subject,
+    event::{ObjectCreated, Request, each_subject},
     lake::{
         Lake, LakeError, LakeKey, Partition,
         siblings::{Lockstep, Siblings},
@@ -57,6 +57,8 @@ pub enum Outcome {
     },
     /// A newer generation of the day exists.
     Superseded,
+    /// The day's pointer names this partition already, and nobody asked to fold it again.
+    Present,
     /// The day's pointer names this partition.
     Published {
         /// Rows folded.
@@ -82,10 +84,11 @@ impl Aggregate {
 
     /// Handles a batch of "Object Created" events: each names a partition, each partition is folded once.
     pub async fn handle(&self, batch: SqsEvent) -> SqsBatchResponse {
-        each_subject(batch, |event| event.partition().map_err(AggregateError::from), async |partition| {
+        let request = |event: &ObjectCreated| event.request().map_err(AggregateError::from);
+        each_subject(batch, request, async |request| {
             let started = std::time::Instant::now();
-            let outcome = Box::pin(self.run(partition)).await?;
-            let milliseconds = started.elapsed().as_millis();
+            let outcome = Box::pin(self.run(request)).await?;
+            let (partition, milliseconds) = (request.partition, started.elapsed().as_millis());
             match &outcome {
                 Outcome::Published { rows, scopes } => {
                     tracing::info!(%partition, rows, scopes, logic = %self.register.logic(), milliseconds, "published");
@@ -98,7 +101,7 @@ impl Aggregate {
     }
 
     /// Folds and publishes one partition, if everything is there and nothing newer is. Doing it again changes nothing.
-    pub async fn run(&self, partition: Partition) -> Result<Outcome, AggregateError> {
+    pub async fn run(&self, Request { partition, again }: Request) -> Result<Outcome, AggregateError> {
         let siblings = Siblings::find(&self.lake, partition).await?;
         let mut keys = Vec::new();
         let mut missing = Vec::new();
@@ -115,6 +118,9 @@ impl Aggregate {
         let generations = self.lake.list(&format!("activities/date={}/", partition.day), None).await?;
         if generations.last().and_then(|newest| newest.key.partition()).is_some_and(|newest| newest > partition) {
             return Ok(Outcome::Superseded);
+        }
+        if !again && self.shows(partition).await? {
+            return Ok(Outcome::Present);
         }
         let Some(base) = self.lake.base(partition).await? else {
             return Ok(Outcome::Waiting { missing: vec!["activities".to_owned()] });
@@ -139,6 +145,12 @@ impl Aggregate {
             }
         }
         Ok(Outcome::Published { rows: total.rows, scopes: contributions.len() })
+    }
+
+    async fn shows(&self, partition: Partition) -> Result<bool, AggregateError> {
+        let day = partition.day;
+        let pointers = self.store.pointers(self.register.logic(), day, day).await?;
+        Ok(pointers.iter().any(|pointer| pointer.partition == partition))
     }
 }
 

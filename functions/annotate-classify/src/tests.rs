@@ -33,7 +33,8 @@ fn activity(code: &str, category: Option<&str>, automatable: Option<bool>) -> Ac
 
 #[test]
 fn our_judgement_comes_first_then_the_source_then_other_with_a_reason() {
-    let table = "[stereotypes.deploy]\ncategory = \"deployment\"\nautomatable = true\n[stereotypes.half]\ncategory = \"admin\"";
+    let table =
+        "[stereotypes.deploy]\ncategory = \"deployment\"\nautomatable = true\n[stereotypes.half]\ncategory = \"admin\"";
     let classified = classify(
         table,
         &[

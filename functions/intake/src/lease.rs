@@ -56,7 +56,8 @@ impl Leases {
 
     /// Takes the lease and mints a generation after every one known: to the table, or as `newest` to the lake.
     pub async fn acquire(&self, newest: Option<Generation>, now: DateTime<Utc>) -> Result<Lease, LeaseError> {
-        let item = self.client.get_item().table_name(&self.table).set_key(Some(key())).consistent_read(true).send().await;
+        let item =
+            self.client.get_item().table_name(&self.table).set_key(Some(key())).consistent_read(true).send().await;
         let item = item.map_err(|error| storage("read", error))?.item.unwrap_or_default();
         let known = item.get("last_generation").and_then(|value| value.as_s().ok()?.parse().ok());
         let until = item.get("expires_at").and_then(|value| value.as_n().ok()?.parse().ok());
@@ -111,7 +112,9 @@ impl Lease {
 }
 
 fn key() -> std::collections::HashMap<String, AttributeValue> {
-    [("pk", "intake"), ("sk", "lease")].map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned()))).into()
+    [("pk", "intake"), ("sk", "lease")]
+        .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())))
+        .into()
 }
 
 fn storage<E: std::error::Error + 'static>(action: &'static str, error: SdkError<E>) -> LeaseError

@@ -2,14 +2,14 @@
 //!
 //! Data flows forward through the modules: [`source`] → [`translate`] by a [`mapping`] → sorting into days → the lake.
 
-pub mod mapping;
-pub mod source;
-pub mod translate;
 mod days;
 pub mod lease;
+pub mod mapping;
 pub mod quarantine;
 pub mod record;
 mod run;
+pub mod source;
+pub mod translate;
 
 pub use run::{Intake, IntakeError};
 

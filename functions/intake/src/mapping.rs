@@ -284,9 +284,7 @@ impl Parser<'_> {
         let source = self.table(source, "source")?;
         self.only(source, &["name", "database", "time_zone", "sprint_rule"], "key of [source]")?;
         let text = |key: &str| source.get(key).map(|value| self.text(value, key)).transpose();
-        let needed = |key: &str| {
-            text(key)?.ok_or_else(|| self.error(source_line, format!("[source] needs `{key}`")))
-        };
+        let needed = |key: &str| text(key)?.ok_or_else(|| self.error(source_line, format!("[source] needs `{key}`")));
         let name = needed("name")?.to_owned();
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
             return Err(self.error(source_line, "`name` of [source] takes lower-case letters, digits and `-`"));
@@ -417,7 +415,8 @@ impl Parser<'_> {
             FieldKind::Text | FieldKind::Flag | FieldKind::Rating => &["column", "fallback", "values"],
         };
         self.only(table, allowed, &format!("key of `{}`", field.name))?;
-        let text = |key: &str| table.get(key).map(|value| Ok((self.line_of(value), self.text(value, key)?))).transpose();
+        let text =
+            |key: &str| table.get(key).map(|value| Ok((self.line_of(value), self.text(value, key)?))).transpose();
         mapping.columns.extend(text("column")?.map(|(_, column)| column.to_owned()));
         if let Some(sum) = table.get("sum") {
             let DeValue::Array(columns) = sum.get_ref() else {
@@ -467,7 +466,8 @@ impl Parser<'_> {
                 return Err(self.error(line, format!("`{format}` is no strftime pattern")));
             }
             // Whatever says the hour says the time of day.
-            let has_time = ["%H", "%I", "%k", "%l", "%T", "%R", "%X", "%r", "%c"].iter().any(|item| format.contains(item));
+            let has_time =
+                ["%H", "%I", "%k", "%l", "%T", "%R", "%X", "%r", "%c"].iter().any(|item| format.contains(item));
             return Ok(InstantFormat::Pattern { pattern: format.to_owned(), has_time });
         }
         let formats = [
@@ -497,7 +497,10 @@ impl Parser<'_> {
     }
 
     fn text<'t>(&self, value: &'t Value<'_>, what: &str) -> Result<&'t str, MappingError> {
-        value.get_ref().as_str().ok_or_else(|| self.error(self.line_of(value), format!("`{what}` takes text in quotes")))
+        value
+            .get_ref()
+            .as_str()
+            .ok_or_else(|| self.error(self.line_of(value), format!("`{what}` takes text in quotes")))
     }
 
     fn one_of(&self, line: usize, key: &str, value: &str, options: &[&str]) -> Result<usize, MappingError> {
@@ -516,11 +519,8 @@ impl Parser<'_> {
             None => Ok(()),
             Some(key) => {
                 let name = key.get_ref().as_ref();
-                let problem = format!(
-                    "`{name}` is no {what}{}; it takes {}",
-                    did_you_mean(name, allowed),
-                    allowed.join(", ")
-                );
+                let problem =
+                    format!("`{name}` is no {what}{}; it takes {}", did_you_mean(name, allowed), allowed.join(", "));
                 Err(self.error(self.line(key.span().start), problem))
             }
         }

@@ -189,7 +189,14 @@ impl Run<'_> {
                     Some(_) => {
                         let message = "the record came twice; make the mapping's SELECT give each key once".to_owned();
                         let (key, source_row) = (member.id, member.source_row);
-                        self.reject(Rejected { entity, key, reason: "duplicate_key", field: "id", message, source_row });
+                        self.reject(Rejected {
+                            entity,
+                            key,
+                            reason: "duplicate_key",
+                            field: "id",
+                            message,
+                            source_row,
+                        });
                     }
                 },
                 Err(rejected) => self.reject(rejected),

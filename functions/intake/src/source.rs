@@ -70,7 +70,9 @@ impl Record {
         let value = |cell: &Cell| match cell {
             Cell::Null => Value::Null,
             Cell::Integer(number) => Value::from(*number),
-            Cell::Real(number) => Number::from_f64(*number).map_or_else(|| Value::from(number.to_string()), Value::Number),
+            Cell::Real(number) => {
+                Number::from_f64(*number).map_or_else(|| Value::from(number.to_string()), Value::Number)
+            }
             Cell::Text(text) => Value::from(text.as_str()),
             Cell::Bytes(bytes) => {
                 let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -109,7 +111,8 @@ impl Snapshot {
     /// The columns that a SELECT yields.
     pub async fn columns(&mut self, select: &str) -> Result<Arc<[String]>, SourceError> {
         let statement = (&mut self.connection).prepare(AssertSqlSafe(select).into_sql_str()).await;
-        let statement = statement.map_err(|source| SourceError::Read { action: format!("prepare `{select}`"), source })?;
+        let statement =
+            statement.map_err(|source| SourceError::Read { action: format!("prepare `{select}`"), source })?;
         Ok(statement.columns().iter().map(|column| column.name().to_owned()).collect())
     }
 

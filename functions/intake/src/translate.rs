@@ -126,7 +126,8 @@ impl Dimensions {
     }
 
     fn sprint_at(&self, team: &str, at: DateTime<Utc>) -> Option<&Member> {
-        let contains = |sprint: &&Member| sprint.starts_at.is_some_and(|s| s <= at) && sprint.ends_at.is_some_and(|e| at < e);
+        let contains =
+            |sprint: &&Member| sprint.starts_at.is_some_and(|s| s <= at) && sprint.ends_at.is_some_and(|e| at < e);
         self.calendar.get(team)?.iter().find(contains)
     }
 }
@@ -180,9 +181,9 @@ impl<'a> ActivityTranslator<'a> {
         let ended_at = fields.instant("ended_at", zone)?.map(|(at, _)| at);
         let Some(duration_seconds) = duration(fields, started_at, ended_at)? else { return Ok(None) };
         let end = || started_at.checked_add_signed(TimeDelta::try_seconds(duration_seconds)?);
-        let ended_at = ended_at
-            .or_else(end)
-            .ok_or_else(|| problem("out_of_range", "duration_seconds", "the activity lasts longer than the calendar"))?;
+        let ended_at = ended_at.or_else(end).ok_or_else(|| {
+            problem("out_of_range", "duration_seconds", "the activity lasts longer than the calendar")
+        })?;
 
         let stereotype_code = fields.required_text("stereotype_code")?;
         let stereotype =
@@ -232,9 +233,9 @@ impl<'a> ActivityTranslator<'a> {
     fn zone(&self, fields: &Fields<'_>, user: Option<&Member>) -> Result<Tz, Problem> {
         match fields.text("time_zone")?.or_else(|| user?.time_zone.clone()) {
             None => Ok(self.mapping.time_zone),
-            Some(name) => name
-                .parse()
-                .map_err(|_| problem("unknown_time_zone", "time_zone", "it is no IANA time zone such as Europe/Berlin")),
+            Some(name) => name.parse().map_err(|_| {
+                problem("unknown_time_zone", "time_zone", "it is no IANA time zone such as Europe/Berlin")
+            }),
         }
     }
 }

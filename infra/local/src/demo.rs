@@ -30,24 +30,18 @@ pub const UNKNOWN_STEREOTYPE: &str = "legacy-cleanup";
 /// The file appears whole or not at all: it is written beside `path` and then renamed. Fails where the folder is missing
 /// or cannot be written.
 pub async fn create(path: &Path) -> anyhow::Result<()> {
-    let mut name = path
-        .file_name()
-        .context("the demo database needs a file name")?
-        .to_owned();
+    let mut name = path.file_name().context("the demo database needs a file name")?.to_owned();
     name.push(".partial");
     let partial = path.with_file_name(name);
     if tokio::fs::try_exists(&partial).await? {
         tokio::fs::remove_file(&partial).await?;
     }
     let options = SqliteConnectOptions::new().filename(&partial).create_if_missing(true);
-    let mut connection = SqliteConnection::connect_with(&options)
-        .await
-        .with_context(|| format!("creating {}", partial.display()))?;
+    let mut connection =
+        SqliteConnection::connect_with(&options).await.with_context(|| format!("creating {}", partial.display()))?;
     write(&mut connection).await.context("writing the demo organisation")?;
     connection.close().await?;
-    tokio::fs::rename(&partial, path)
-        .await
-        .with_context(|| format!("naming {}", path.display()))
+    tokio::fs::rename(&partial, path).await.with_context(|| format!("naming {}", path.display()))
 }
 
 /// No foreign key on `stereotype_code`: a source that enforced it could not hold the unknown stereotype.
@@ -72,12 +66,7 @@ const STEREOTYPES: [(&str, &str, &str, Option<bool>); 23] = [
     ("pairing", "Pair programming", "coding", Some(false)),
     ("code-review", "Code review", "review", Some(false)),
     ("exploratory-test", "Exploratory test", "testing", Some(false)),
-    (
-        "manual-regression-test",
-        "Manual regression test",
-        "testing",
-        Some(true),
-    ),
+    ("manual-regression-test", "Manual regression test", "testing", Some(true)),
     ("manual-deployment", "Manual deployment", "deployment", Some(true)),
     ("store-upload", "App store upload", "deployment", Some(true)),
     ("environment-setup", "Environment setup", "environment", Some(true)),
@@ -197,10 +186,7 @@ static TEAMS: [Team; 4] = [
         untidy: 4,
         chores_permille: (40, 100),
         chores_a_day: 1,
-        chores: &[
-            work("manual-regression-test", 60, 80, 12, 2),
-            work("manual-deployment", 40, 20, 12, 2),
-        ],
+        chores: &[work("manual-regression-test", 60, 80, 12, 2), work("manual-deployment", 40, 20, 12, 2)],
         routines: &[
             routine("stand-up", EVERY_DAY, 15, 3),
             routine("planning", &[1], 120, 4),
@@ -229,10 +215,7 @@ static TEAMS: [Team; 4] = [
         untidy: 4,
         chores_permille: (30, 70),
         chores_a_day: 1,
-        chores: &[
-            work("store-upload", 60, 60, 10, 2),
-            work("environment-setup", 40, 40, 10, 2),
-        ],
+        chores: &[work("store-upload", 60, 60, 10, 2), work("environment-setup", 40, 40, 10, 2)],
         routines: &[
             routine("stand-up", EVERY_DAY, 30, 2),
             routine("planning", &[1], 150, 3),
@@ -324,21 +307,11 @@ const fn day(year: i32, month: u32, day: u32) -> NaiveDate {
 }
 
 const fn work(code: &'static str, weight: i64, after_release: i64, unplanned: i64, rating: i64) -> Work {
-    Work {
-        code,
-        weight,
-        after_release,
-        unplanned,
-        rating,
-    }
+    Work { code, weight, after_release, unplanned, rating }
 }
 
 const fn routine(code: &'static str, days: &'static [u32], minutes: i64, rating: i64) -> Routine {
-    Routine {
-        work: work(code, 0, 0, 0, rating),
-        days,
-        minutes,
-    }
+    Routine { work: work(code, 0, 0, 0, rating), days, minutes }
 }
 
 /// A splitmix64 sequence: variation that is the same every time.
@@ -419,9 +392,7 @@ fn plan(team: &'static Team, sprint_day: u32, mixer: &mut Mixer) -> Vec<Block> {
     let parts = split(total * permille / 1000, &weights);
     fixed.extend(chores.iter().zip(parts).map(|(chore, part)| Block(chore.0, part, 15)));
 
-    let pieces = (team.rows.0 + mixer.index(team.rows.1))
-        .saturating_sub(fixed.len())
-        .max(2);
+    let pieces = (team.rows.0 + mixer.index(team.rows.1)).saturating_sub(fixed.len()).max(2);
     let chosen = mixer.choose(team.work, team.focus.min(pieces), after_release);
     let weights: Vec<_> = (0..pieces).map(|_| mixer.between(60, 140)).collect();
     let parts = split(total - fixed.iter().map(|block| block.1).sum::<i64>(), &weights);
@@ -457,14 +428,8 @@ fn person_day(team: &'static Team, user_id: i64, date: NaiveDate) -> anyhow::Res
     let since = (date - team.first_sprint).num_days();
     let sprint_day = u32::try_from(since % 14 / 7 * 5 + since % 7 + 1)?;
     let sprint_id = team.sprint_id(since / 14);
-    let is_away = AWAY
-        .iter()
-        .any(|(id, first, last)| *id == user_id && (first..=last).contains(&&date));
-    let blocks = if is_away {
-        vec![Block(&PTO, 28_800, 0)]
-    } else {
-        plan(team, sprint_day, &mut mixer)
-    };
+    let is_away = AWAY.iter().any(|(id, first, last)| *id == user_id && (first..=last).contains(&&date));
+    let blocks = if is_away { vec![Block(&PTO, 28_800, 0)] } else { plan(team, sprint_day, &mut mixer) };
     // Lunch comes between two activities, the first time that one ends after 11:45.
     let midday = instant(zone(user_id), date, 42_300)?;
     let mut clock = instant(zone(user_id), date, 28_800 + mixer.between(0, 5_400))?;
@@ -512,10 +477,7 @@ fn person_day(team: &'static Team, user_id: i64, date: NaiveDate) -> anyhow::Res
 
 /// The zone a person lives in.
 fn zone(user_id: i64) -> Tz {
-    ELSEWHERE
-        .iter()
-        .find(|(id, _)| *id == user_id)
-        .map_or(Berlin, |(_, zone)| *zone)
+    ELSEWHERE.iter().find(|(id, _)| *id == user_id).map_or(Berlin, |(_, zone)| *zone)
 }
 
 impl Team {
@@ -535,11 +497,7 @@ impl Team {
         let known_until = instant(Berlin, LAST_DAY.0, 86_399)?;
         let mut rows = Vec::new();
         for index in (0..).take_while(|index| first(*index) <= LAST_DAY.0) {
-            let released_at = instant(
-                Berlin,
-                first(index) + TimeDelta::days(self.release.0),
-                self.release.1 * 3600,
-            )?;
+            let released_at = instant(Berlin, first(index) + TimeDelta::days(self.release.0), self.release.1 * 3600)?;
             rows.push(json!([
                 self.sprint_id(index),
                 self.id,
@@ -557,9 +515,7 @@ impl Team {
 fn instant(zone: Tz, date: NaiveDate, seconds: i64) -> anyhow::Result<DateTime<Utc>> {
     let local = date.and_time(NaiveTime::MIN) + TimeDelta::seconds(seconds);
     let instant = zone.from_local_datetime(&local).earliest();
-    Ok(instant
-        .with_context(|| format!("{local} does not exist in {zone}"))?
-        .to_utc())
+    Ok(instant.with_context(|| format!("{local} does not exist in {zone}"))?.to_utc())
 }
 
 fn text(instant: DateTime<Utc>) -> String {
@@ -571,10 +527,7 @@ async fn write(connection: &mut SqliteConnection) -> anyhow::Result<()> {
     let (mut teams, mut users, mut sprints) = (Vec::new(), Vec::new(), Vec::new());
     for team in &TEAMS {
         teams.push(json!([team.id, team.name]));
-        users.extend(
-            team.members()
-                .map(|(id, name)| json!([id, team.id, name, zone(id).name()])),
-        );
+        users.extend(team.members().map(|(id, name)| json!([id, team.id, name, zone(id).name()])));
         sprints.extend(team.sprints()?);
     }
     let activities = activities()?;
@@ -582,14 +535,8 @@ async fn write(connection: &mut SqliteConnection) -> anyhow::Result<()> {
     sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
     // SQLite takes the rows of a table apart itself: one value to bind, whatever their number.
     for (insert, rows) in [
-        (
-            "INSERT INTO teams SELECT value->>0, value->>1 FROM json_each(?)",
-            json!(teams),
-        ),
-        (
-            "INSERT INTO users SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?)",
-            json!(users),
-        ),
+        ("INSERT INTO teams SELECT value->>0, value->>1 FROM json_each(?)", json!(teams)),
+        ("INSERT INTO users SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?)", json!(users)),
         (
             "INSERT INTO sprints SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5
                 FROM json_each(?)",
@@ -605,10 +552,7 @@ async fn write(connection: &mut SqliteConnection) -> anyhow::Result<()> {
             json!(activities),
         ),
     ] {
-        sqlx::query(insert)
-            .bind(rows.to_string())
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(insert).bind(rows.to_string()).execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
     Ok(())
@@ -655,9 +599,8 @@ mod tests {
             std::fs::write(folder.path().join("first.partial"), "left by a crash").unwrap();
             create(&file).await.unwrap();
             create(&file).await.unwrap();
-            let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file))
-                .await
-                .unwrap();
+            let mut connection =
+                SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file)).await.unwrap();
             let mut dump: Vec<(String,)> = Vec::new();
             for sql in [
                 "SELECT json_array(id, user_id, sprint_id, stereotype_code, started_at, duration, in_sprint, rating, note,
@@ -683,10 +626,7 @@ mod tests {
             WHERE user_id < 20 AND sprint_id IS NOT NULL AND in_sprint IS NOT NULL GROUP BY user_id, date(started_at)";
         let days: Vec<(i64, i64, i64)> = rows(&mut demo, sql).await;
         assert_eq!(days.len(), 8 * 65);
-        assert!(
-            days.iter()
-                .all(|day| (5..=9).contains(&day.0) && (day.1, day.2) == (28_800, 6_624))
-        );
+        assert!(days.iter().all(|day| (5..=9).contains(&day.0) && (day.1, day.2) == (28_800, 6_624)));
         let mut sprints: Vec<Sprint> = rows(&mut demo, SPRINTS).await;
         sprints.retain(|sprint| sprint.0 == REFERENCE_TEAM);
         assert!(sprints.len() >= 5);
@@ -706,10 +646,7 @@ mod tests {
             let defects: i64 = own.iter().map(|sprint| sprint.4).sum();
             assert!(defects < REFERENCE_SECONDS * own.len() as i64, "{}", team.name);
             for sprint in own {
-                assert!(
-                    team.name == REFERENCE_TEAM || sprint.2 < REFERENCE_SECONDS / 2,
-                    "{sprint:?}"
-                );
+                assert!(team.name == REFERENCE_TEAM || sprint.2 < REFERENCE_SECONDS / 2, "{sprint:?}");
                 assert!(sprint.3 < REFERENCE_SECONDS, "{sprint:?}");
             }
         }
@@ -725,10 +662,7 @@ mod tests {
         let sql = "SELECT stereotype_code, user_id FROM activities
             WHERE stereotype_code NOT IN (SELECT code FROM activity_stereotypes) ORDER BY user_id";
         let unknown: Vec<(String, i64)> = rows(&mut demo, sql).await;
-        assert_eq!(
-            unknown,
-            UNKNOWN.map(|(user_id, _)| (UNKNOWN_STEREOTYPE.to_owned(), user_id))
-        );
+        assert_eq!(unknown, UNKNOWN.map(|(user_id, _)| (UNKNOWN_STEREOTYPE.to_owned(), user_id)));
         let sql = "SELECT date(started_at), user_id FROM activities WHERE duration IS NULL";
         let open: Vec<(String, i64)> = rows(&mut demo, sql).await;
         assert_eq!(open, [(LAST_DAY.to_string(), STILL_RUNNING.0)]);
@@ -749,10 +683,7 @@ mod tests {
         let mornings: Vec<(i64, String)> = rows(&mut demo, sql).await;
         assert_eq!(mornings.len(), 26 * 65);
         for (user_id, started_at) in mornings {
-            let local = started_at
-                .parse::<DateTime<Utc>>()
-                .unwrap()
-                .with_timezone(&zone(user_id));
+            let local = started_at.parse::<DateTime<Utc>>().unwrap().with_timezone(&zone(user_id));
             let minutes = (local.time() - NaiveTime::MIN).num_minutes();
             assert!((8 * 60..=9 * 60 + 30).contains(&minutes), "{local}");
         }

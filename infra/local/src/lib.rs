@@ -1,7 +1,7 @@
 pub mod bus;
 pub mod demo;
-pub mod s3;
-pub mod template;
 pub mod progress;
+pub mod s3;
 pub mod stack;
+pub mod template;
 pub mod up;

@@ -39,7 +39,8 @@ pub struct Progress {
 impl Progress {
     /// Progress of the days of `bases`.
     pub fn new(show: Show, bases: &BTreeSet<LakeKey>) -> Self {
-        let pending: BTreeMap<_, _> = bases.iter().filter_map(|key| Some((key.partition()?.day, key.partition()?))).collect();
+        let pending: BTreeMap<_, _> =
+            bases.iter().filter_map(|key| Some((key.partition()?.day, key.partition()?))).collect();
         let bar = match show {
             Show::Bar => ProgressBar::new(pending.len() as u64),
             Show::Lines | Show::Nothing => ProgressBar::hidden(),

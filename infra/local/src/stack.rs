@@ -225,9 +225,8 @@ async fn dynamodb(file: &Path) -> anyhow::Result<(JoinHandle<()>, String, onesho
 }
 
 async fn create_table(client: &aws_sdk_dynamodb::Client) -> anyhow::Result<()> {
-    let attribute = |name: &str| {
-        AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
-    };
+    let attribute =
+        |name: &str| AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
     let key = |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
     let create = client
         .create_table()

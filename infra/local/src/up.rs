@@ -157,11 +157,16 @@ impl Up {
                 println!();
                 println!("{:<24} {:>12} {:>12} {:>7}  status", "insight", "hours", "of hours", "ratio");
                 for Answer { title, figure, .. } in &overview.insights {
-                    let hours = |seconds: Option<i64>| seconds.map_or("–".to_owned(), |s| format!("{:.1}", s as f64 / 3600.0));
+                    let hours = |seconds: Option<i64>| {
+                        seconds.map_or("–".to_owned(), |s| format!("{:.1}", s as f64 / 3600.0))
+                    };
                     let ratio = figure.ratio.map_or("–".to_owned(), |ratio| format!("{:.1} %", ratio * 100.0));
                     let (numerator, denominator) = (hours(figure.numerator_seconds), hours(figure.denominator_seconds));
                     let status = serde_json::to_value(figure.status)?;
-                    println!("{title:<24} {numerator:>12} {denominator:>12} {ratio:>7}  {}", status.as_str().unwrap_or_default());
+                    println!(
+                        "{title:<24} {numerator:>12} {denominator:>12} {ratio:>7}  {}",
+                        status.as_str().unwrap_or_default()
+                    );
                 }
                 for finding in &overview.findings {
                     println!("\n{}\n  {}", finding.headline, finding.next_step);
@@ -230,7 +235,8 @@ fn same_source(data: &Path, mapping: &Mapping, url: &str) -> anyhow::Result<()> 
             data.display(),
             before.trim()
         ),
-        Err(_) => std::fs::write(&file, now)
-            .with_context(|| format!("the folder {} cannot be written; choose another one with --data DIR", data.display())),
+        Err(_) => std::fs::write(&file, now).with_context(|| {
+            format!("the folder {} cannot be written; choose another one with --data DIR", data.display())
+        }),
     }
 }

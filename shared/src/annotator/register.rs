@@ -10,10 +10,7 @@ use crate::{activity::SCHEMA, contribution::FOLD_VERSION, lake::Sha256};
 /// An annotator's declaration and the configuration that its output depends on, compiled in.
 macro_rules! annotator {
     ($folder:literal) => {
-        (
-            include_str!(concat!("../../../functions/", $folder, "/annotator.toml")),
-            "",
-        )
+        (include_str!(concat!("../../../functions/", $folder, "/annotator.toml")), "")
     };
     ($folder:literal configured by $file:literal) => {
         (
@@ -88,18 +85,11 @@ impl Register {
                 annotator: text.lines().next().unwrap_or_default().to_owned(),
                 reason: error.to_string(),
             })?;
-            check(&declaration, &annotators).map_err(|reason| RegisterError {
-                annotator: declaration.name.clone(),
-                reason,
-            })?;
-            let mut identity = vec![
-                declaration.name.clone(),
-                declaration.version.to_string(),
-                (*configuration).to_owned(),
-            ];
-            let inputs = annotators
-                .iter()
-                .filter(|known| declaration.inputs.contains(&known.declaration.name));
+            check(&declaration, &annotators)
+                .map_err(|reason| RegisterError { annotator: declaration.name.clone(), reason })?;
+            let mut identity =
+                vec![declaration.name.clone(), declaration.version.to_string(), (*configuration).to_owned()];
+            let inputs = annotators.iter().filter(|known| declaration.inputs.contains(&known.declaration.name));
             identity.extend(inputs.map(|input| format!("{}={}", input.declaration.name, input.effective_version)));
             annotators.push(Registered {
                 effective_version: format!("{}-{}", declaration.version, fingerprint(&identity, 8)),
@@ -108,15 +98,8 @@ impl Register {
             });
         }
         let mut identity = vec![format!("fold={FOLD_VERSION}")];
-        identity.extend(
-            annotators
-                .iter()
-                .map(|a| format!("{}={}", a.declaration.name, a.effective_version)),
-        );
-        Ok(Self {
-            annotators,
-            logic: Logic(fingerprint(&identity, 12)),
-        })
+        identity.extend(annotators.iter().map(|a| format!("{}={}", a.declaration.name, a.effective_version)));
+        Ok(Self { annotators, logic: Logic(fingerprint(&identity, 12)) })
     }
 
     /// Every annotator, inputs first.
@@ -126,9 +109,7 @@ impl Register {
 
     /// The annotator called `name`.
     pub fn get(&self, name: &str) -> Option<&Registered> {
-        self.annotators
-            .iter()
-            .find(|annotator| annotator.declaration.name == name)
+        self.annotators.iter().find(|annotator| annotator.declaration.name == name)
     }
 
     /// The fingerprint of everything that results depend on besides the data.
@@ -138,28 +119,18 @@ impl Register {
 
     /// Every declared insight, in register order.
     pub fn insights(&self) -> impl Iterator<Item = &Insight> {
-        self.annotators
-            .iter()
-            .flat_map(|annotator| &annotator.declaration.insights)
+        self.annotators.iter().flat_map(|annotator| &annotator.declaration.insights)
     }
 
     /// The declaration of a column.
     pub fn column(&self, name: &str) -> Option<&Column> {
-        self.annotators
-            .iter()
-            .flat_map(|annotator| &annotator.declaration.columns)
-            .find(|column| column.name == name)
+        self.annotators.iter().flat_map(|annotator| &annotator.declaration.columns).find(|column| column.name == name)
     }
 
     /// The columns that are folded, by name.
     pub fn folded_columns(&self) -> BTreeMap<&str, (&Column, Aggregate)> {
-        let columns = self
-            .annotators
-            .iter()
-            .flat_map(|annotator| &annotator.declaration.columns);
-        columns
-            .filter_map(|column| Some((column.name.as_str(), (column, column.aggregate?))))
-            .collect()
+        let columns = self.annotators.iter().flat_map(|annotator| &annotator.declaration.columns);
+        columns.filter_map(|column| Some((column.name.as_str(), (column, column.aggregate?)))).collect()
     }
 }
 
@@ -172,32 +143,18 @@ fn fingerprint(parts: &[String], digits: usize) -> String {
 fn check(new: &Declaration, known: &[Registered]) -> Result<(), String> {
     let safe = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
     if !safe(&new.name) || known.iter().any(|other| other.declaration.name == new.name) {
-        return Err(format!(
-            "`{}` is not a free name of letters, digits, `-` and `_`",
-            new.name
-        ));
+        return Err(format!("`{}` is not a free name of letters, digits, `-` and `_`", new.name));
     }
-    if let Some(input) = new
-        .inputs
-        .iter()
-        .find(|input| !known.iter().any(|other| other.declaration.name == **input))
-    {
+    if let Some(input) = new.inputs.iter().find(|input| !known.iter().any(|other| other.declaration.name == **input)) {
         return Err(format!("its input `{input}` is not registered before it"));
     }
     if let Some(column) = new.reads.iter().find(|name| SCHEMA.field_with_name(name).is_err()) {
         return Err(format!("it reads `{column}`, which is no column of an activity"));
     }
     if new.history.last().map(|change| change.version) != Some(new.version) {
-        return Err(format!(
-            "the last line of its history is not about version {}",
-            new.version
-        ));
+        return Err(format!("the last line of its history is not about version {}", new.version));
     }
-    let all: Vec<&Column> = known
-        .iter()
-        .flat_map(|other| &other.declaration.columns)
-        .chain(&new.columns)
-        .collect();
+    let all: Vec<&Column> = known.iter().flat_map(|other| &other.declaration.columns).chain(&new.columns).collect();
     let readable: Vec<&Column> = known
         .iter()
         .filter(|other| new.inputs.contains(&other.declaration.name))
@@ -208,9 +165,7 @@ fn check(new: &Declaration, known: &[Registered]) -> Result<(), String> {
     for column in &new.columns {
         let name = &column.name;
         if !safe(name) || all.iter().filter(|other| other.name == *name).count() > 1 {
-            return Err(format!(
-                "`{name}` is not a column name that is free among all annotators"
-            ));
+            return Err(format!("`{name}` is not a column name that is free among all annotators"));
         }
         if column.aggregate.is_some() && column.kind != Kind::Integer {
             return Err(format!("`{name}` aggregates but is not an integer"));
@@ -219,9 +174,7 @@ fn check(new: &Declaration, known: &[Registered]) -> Result<(), String> {
             return Err(format!("`{name}` needs a histogram with bin > 0 and limit >= bin"));
         }
         if let Some(over) = column.over.as_deref().filter(|over| !readable(over, Kind::Boolean)) {
-            return Err(format!(
-                "`{name}` is over `{over}`, which is no boolean column of it or its inputs"
-            ));
+            return Err(format!("`{name}` is over `{over}`, which is no boolean column of it or its inputs"));
         }
         if let Some(reason) = column.reason.as_deref().filter(|reason| !readable(reason, Kind::Text)) {
             return Err(format!(
@@ -229,30 +182,18 @@ fn check(new: &Declaration, known: &[Registered]) -> Result<(), String> {
             ));
         }
     }
-    let folded = |name: &String| {
-        all.iter()
-            .any(|column| column.name == *name && column.aggregate.is_some())
-    };
+    let folded = |name: &String| all.iter().any(|column| column.name == *name && column.aggregate.is_some());
     for insight in &new.insights {
         let divisor = match &insight.denominator {
             Denominator::Covered(column) => std::slice::from_ref(column),
             Denominator::Sum(columns) => columns.as_slice(),
         };
         if let Some(column) = insight.numerator.iter().chain(divisor).find(|column| !folded(column)) {
-            return Err(format!(
-                "its insight `{}` uses `{column}`, which is not a folded column",
-                insight.id
-            ));
+            return Err(format!("its insight `{}` uses `{column}`, which is not a folded column", insight.id));
         }
-        let taken = known
-            .iter()
-            .flat_map(|other| &other.declaration.insights)
-            .chain(&new.insights);
+        let taken = known.iter().flat_map(|other| &other.declaration.insights).chain(&new.insights);
         if insight.numerator.is_empty() || taken.filter(|other| other.id == insight.id).count() > 1 {
-            return Err(format!(
-                "its insight `{}` has no numerator, or its id is taken",
-                insight.id
-            ));
+            return Err(format!("its insight `{}` has no numerator, or its id is taken", insight.id));
         }
     }
     Ok(())
@@ -288,17 +229,11 @@ mod tests {
         let old = Register::new(&[(A, "x = 1"), (B, "")]).unwrap();
         let new = Register::new(&[(A, "x = 2"), (B, "")]).unwrap();
         for name in ["a", "b"] {
-            assert_ne!(
-                old.get(name).unwrap().effective_version,
-                new.get(name).unwrap().effective_version
-            );
+            assert_ne!(old.get(name).unwrap().effective_version, new.get(name).unwrap().effective_version);
         }
         assert_ne!(old.logic(), new.logic());
         let changed_below = Register::new(&[(A, "x = 1"), (B, "y")]).unwrap();
-        assert_eq!(
-            old.get("a").unwrap().effective_version,
-            changed_below.get("a").unwrap().effective_version
-        );
+        assert_eq!(old.get("a").unwrap().effective_version, changed_below.get("a").unwrap().effective_version);
     }
 
     #[test]
@@ -307,14 +242,8 @@ mod tests {
             (vec![(B, "")], "not registered before it"),
             (vec![(A, ""), (A, "")], "not a free name"),
             (vec![(&*A.replace("\"integer\"", "\"text\""), "")], "not an integer"),
-            (
-                vec![(&*A.replace("reads = []", "reads = [\"hours\"]"), "")],
-                "no column of an activity",
-            ),
-            (
-                vec![(&*A.replace("history = [{ version = 1", "history = [{ version = 2"), "")],
-                "version 1",
-            ),
+            (vec![(&*A.replace("reads = []", "reads = [\"hours\"]"), "")], "no column of an activity"),
+            (vec![(&*A.replace("history = [{ version = 1", "history = [{ version = 2"), "")], "version 1"),
         ] {
             let error = Register::new(&sources).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");

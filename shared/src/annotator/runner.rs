@@ -11,7 +11,7 @@ use parquet::errors::ParquetError;
 
 use super::{AnnotateError, Annotator, Register, register::Registered};
 use crate::{
-    event::each_subject,
+    event::{ObjectCreated, Request, each_subject},
     lake::{
         Created, Lake, LakeError, LakeKey, Partition, Sealed,
         parquet_file::Writer,
@@ -33,11 +33,7 @@ pub enum AnnotatorFailure {
     Lake(#[from] LakeError),
     /// The function itself failed.
     #[error("{annotator} could not annotate {partition}")]
-    Annotate {
-        annotator: &'static str,
-        partition: Partition,
-        source: AnnotateError,
-    },
+    Annotate { annotator: &'static str, partition: Partition, source: AnnotateError },
     /// The function broke its own declaration.
     #[error("{annotator} does not give what it declares: {reason}")]
     Undeclared { annotator: &'static str, reason: String },
@@ -46,10 +42,7 @@ pub enum AnnotatorFailure {
     Write(#[from] ParquetError),
     /// Decoding or annotating panicked; the input is suspect and nothing was written.
     #[error("{annotator} panicked over {partition}; the file may be damaged")]
-    Panicked {
-        annotator: &'static str,
-        partition: Partition,
-    },
+    Panicked { annotator: &'static str, partition: Partition },
     /// The register has no annotator of this name.
     #[error("{0} is not in the logic register")]
     Unregistered(&'static str),
@@ -63,7 +56,9 @@ pub enum Outcome {
         /// What is missing.
         missing: Vec<String>,
     },
-    /// The annotation is in the lake.
+    /// The annotation is in the lake already, and nobody asked to make it again.
+    Present,
+    /// The annotation was made, and is in the lake.
     Annotated {
         /// Where.
         key: LakeKey,
@@ -85,54 +80,42 @@ pub struct Runner<A> {
 impl<A: Annotator> Runner<A> {
     /// Prepares `annotator` to run as `register` has it.
     pub fn new(lake: Lake, register: &Register, annotator: A) -> Result<Self, AnnotatorFailure> {
-        let registered = register
-            .get(A::NAME)
-            .ok_or(AnnotatorFailure::Unregistered(A::NAME))?
-            .clone();
+        let registered = register.get(A::NAME).ok_or(AnnotatorFailure::Unregistered(A::NAME))?.clone();
         let inputs = registered.declaration.inputs.iter().filter_map(|input| {
             let version = register.get(input)?.effective_version.clone();
             Some((input.clone(), version))
         });
         let inputs = inputs.collect();
-        Ok(Self {
-            lake,
-            annotator: Arc::new(annotator),
-            registered,
-            inputs,
-        })
+        Ok(Self { lake, annotator: Arc::new(annotator), registered, inputs })
     }
 
     /// Handles a batch of "Object Created" events: each names a partition, each partition is annotated once.
     pub async fn handle(&self, batch: SqsEvent) -> SqsBatchResponse {
-        each_subject(
-            batch,
-            |event| event.partition().map_err(AnnotatorFailure::from),
-            async |partition| {
-                let started = std::time::Instant::now();
-                let outcome = Box::pin(self.run(partition)).await?;
-                let milliseconds = started.elapsed().as_millis();
-                match &outcome {
-                    Outcome::Waiting { missing } => {
-                        tracing::debug!(annotator = A::NAME, %partition, ?missing, "waiting")
-                    }
-                    Outcome::Annotated { created, rows, .. } => {
-                        tracing::info!(annotator = A::NAME, %partition, ?created, rows, milliseconds, "annotated");
-                    }
+        let request = |event: &ObjectCreated| event.request().map_err(AnnotatorFailure::from);
+        each_subject(batch, request, async |request| {
+            let started = std::time::Instant::now();
+            let outcome = Box::pin(self.run(request)).await?;
+            let (partition, milliseconds) = (request.partition, started.elapsed().as_millis());
+            match &outcome {
+                Outcome::Annotated { created, rows, .. } => {
+                    tracing::info!(annotator = A::NAME, %partition, ?created, rows, milliseconds, "annotated");
                 }
-                Ok(())
-            },
-        )
+                outcome => tracing::debug!(annotator = A::NAME, %partition, ?outcome, milliseconds, "nothing to do"),
+            }
+            Ok(())
+        })
         .await
     }
 
     /// Annotates one partition, if all its inputs are there. Running it again changes nothing.
-    pub async fn run(&self, partition: Partition) -> Result<Outcome, AnnotatorFailure> {
+    pub async fn run(&self, Request { partition, again }: Request) -> Result<Outcome, AnnotatorFailure> {
         let Some(base) = self.lake.base(partition).await? else {
-            return Ok(Outcome::Waiting {
-                missing: vec!["activities".to_owned()],
-            });
+            return Ok(Outcome::Waiting { missing: vec!["activities".to_owned()] });
         };
         let siblings = Siblings::find(&self.lake, partition).await?;
+        if !again && siblings.get(A::NAME, &self.registered.effective_version)?.is_some() {
+            return Ok(Outcome::Present);
+        }
         let mut upstreams = Vec::new();
         let mut missing = Vec::new();
         for (input, version) in &self.inputs {
@@ -154,10 +137,7 @@ impl<A: Annotator> Runner<A> {
         let work = move || annotate(&*annotator, &registered, partition, (base, base_file), files);
         // Decoding and annotating keep a core busy, and a panic in a decoder must not take the process along.
         let written = tokio::task::spawn_blocking(work).await;
-        let (sealed, rows) = written.map_err(|_| AnnotatorFailure::Panicked {
-            annotator: A::NAME,
-            partition,
-        })??;
+        let (sealed, rows) = written.map_err(|_| AnnotatorFailure::Panicked { annotator: A::NAME, partition })??;
         let key = LakeKey::Annotation {
             partition,
             annotator: A::NAME.to_owned(),
@@ -211,10 +191,7 @@ fn declared_batch<A: Annotator>(
     base: &RecordBatch,
     given: Vec<(&'static str, ArrayRef)>,
 ) -> Result<RecordBatch, AnnotatorFailure> {
-    let undeclared = |reason: String| AnnotatorFailure::Undeclared {
-        annotator: A::NAME,
-        reason,
-    };
+    let undeclared = |reason: String| AnnotatorFailure::Undeclared { annotator: A::NAME, reason };
     let mut given: BTreeMap<&str, ArrayRef> = given.into_iter().collect();
     let ids = base.column_by_name("activity_id").cloned();
     let mut columns = vec![ids.ok_or_else(|| undeclared("the base has no activity_id".to_owned()))?];

@@ -65,10 +65,7 @@ impl Values<'_> {
         let extent = Extent { rows: 1, seconds };
         measure.population.add(extent);
         let value = self.values.is_valid(row).then(|| self.values.value(row));
-        let reason = self
-            .reason
-            .filter(|reasons| reasons.is_valid(row))
-            .map(|reasons| reasons.value(row));
+        let reason = self.reason.filter(|reasons| reasons.is_valid(row)).map(|reasons| reasons.value(row));
         if let Some(value) = value {
             let overflow = || FoldError::Overflow(self.column.name.clone());
             measure.sum = measure.sum.checked_add(value).ok_or_else(overflow)?;
@@ -91,20 +88,13 @@ impl Fold {
 
     /// Nothing folded yet; `register` says which columns count and how.
     pub fn new(register: &Register) -> Self {
-        let columns = register
-            .folded_columns()
-            .into_iter()
-            .map(|(name, (column, aggregate))| FoldedColumn {
-                name: name.to_owned(),
-                aggregate,
-                over: column.over.clone(),
-                reason: column.reason.clone(),
-            });
-        Self {
-            columns: columns.collect(),
-            scopes: BTreeMap::new(),
-            total: Extent::default(),
-        }
+        let columns = register.folded_columns().into_iter().map(|(name, (column, aggregate))| FoldedColumn {
+            name: name.to_owned(),
+            aggregate,
+            over: column.over.clone(),
+            reason: column.reason.clone(),
+        });
+        Self { columns: columns.collect(), scopes: BTreeMap::new(), total: Extent::default() }
     }
 
     /// Adds some rows of the partition.
@@ -120,16 +110,8 @@ impl Fold {
             values.push(Values {
                 column,
                 values: rows.annotations.integer(&column.name)?,
-                over: column
-                    .over
-                    .as_deref()
-                    .map(|name| rows.annotations.flag(name))
-                    .transpose()?,
-                reason: column
-                    .reason
-                    .as_deref()
-                    .map(|name| rows.annotations.text(name))
-                    .transpose()?,
+                over: column.over.as_deref().map(|name| rows.annotations.flag(name)).transpose()?,
+                reason: column.reason.as_deref().map(|name| rows.annotations.text(name)).transpose()?,
             });
         }
         for row in 0..rows.len() {
@@ -139,54 +121,26 @@ impl Fold {
             let stereotype = Some(stereotypes.value(row).to_owned());
             self.total.add(Extent { rows: 1, seconds });
             let mut cells: Vec<(Scope, bool, CellKey)> = vec![
-                (
-                    Scope::Organisation,
-                    true,
-                    CellKey {
-                        stereotype: stereotype.clone(),
-                        team: None,
-                        sprint: None,
-                    },
-                ),
+                (Scope::Organisation, true, CellKey { stereotype: stereotype.clone(), team: None, sprint: None }),
                 (
                     Scope::Person(person.to_owned()),
                     true,
-                    CellKey {
-                        stereotype: stereotype.clone(),
-                        team: None,
-                        sprint: sprint.clone(),
-                    },
+                    CellKey { stereotype: stereotype.clone(), team: None, sprint: sprint.clone() },
                 ),
             ];
             if let Some(team) = &team {
-                let key = CellKey {
-                    stereotype: stereotype.clone(),
-                    team: None,
-                    sprint: sprint.clone(),
-                };
+                let key = CellKey { stereotype: stereotype.clone(), team: None, sprint: sprint.clone() };
                 cells.push((Scope::Team(team.clone()), true, key));
             }
             if let Some(sprint) = &sprint {
-                let key = CellKey {
-                    stereotype,
-                    team: team.clone(),
-                    sprint: None,
-                };
+                let key = CellKey { stereotype, team: team.clone(), sprint: None };
                 cells.push((Scope::Sprint(sprint.clone()), true, key));
-                let key = CellKey {
-                    stereotype: None,
-                    team,
-                    sprint: Some(sprint.clone()),
-                };
+                let key = CellKey { stereotype: None, team, sprint: Some(sprint.clone()) };
                 cells.push((Scope::Organisation, false, key));
             }
             for (scope, by_stereotype, key) in cells {
                 let cells = self.scopes.entry(scope).or_default();
-                let division = if by_stereotype {
-                    &mut cells.by_stereotype
-                } else {
-                    &mut cells.by_sprint
-                };
+                let division = if by_stereotype { &mut cells.by_stereotype } else { &mut cells.by_sprint };
                 let sums = division.entry(key).or_default();
                 sums.total.add(Extent { rows: 1, seconds });
                 if !sums.people.contains(person) {
@@ -218,13 +172,8 @@ impl Fold {
             };
             sums.into_iter().map(cell).collect()
         };
-        let contribution = |both: Cells| Contribution {
-            by_stereotype: cells(both.by_stereotype),
-            by_sprint: cells(both.by_sprint),
-        };
-        self.scopes
-            .into_iter()
-            .map(|(scope, both)| (scope, contribution(both)))
-            .collect()
+        let contribution =
+            |both: Cells| Contribution { by_stereotype: cells(both.by_stereotype), by_sprint: cells(both.by_sprint) };
+        self.scopes.into_iter().map(|(scope, both)| (scope, contribution(both))).collect()
     }
 }

@@ -172,10 +172,7 @@ mod tests {
     #[test]
     fn a_scope_reads_back_as_itself_and_nothing_else_does() {
         for text in ["org", "team:7", "sprint:a:b", "person:Ada"] {
-            assert_eq!(
-                text.parse::<Scope>().map(|scope| scope.to_string()),
-                Ok(text.to_owned())
-            );
+            assert_eq!(text.parse::<Scope>().map(|scope| scope.to_string()), Ok(text.to_owned()));
         }
         for wrong in ["", "org:1", "team:", "team", "people:1"] {
             assert!(wrong.parse::<Scope>().is_err(), "{wrong}");

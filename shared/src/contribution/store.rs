@@ -49,10 +49,7 @@ fn storage<E: std::error::Error + 'static>(action: &'static str, error: SdkError
 where
     E: aws_sdk_dynamodb::error::ProvideErrorMetadata,
 {
-    StoreError::Storage {
-        action,
-        reason: DisplayErrorContext(error).to_string(),
-    }
+    StoreError::Storage { action, reason: DisplayErrorContext(error).to_string() }
 }
 
 /// Which generation of a day is current under a logic. The only thing in the table that is ever updated in place.
@@ -76,10 +73,7 @@ pub struct ContributionStore {
 impl ContributionStore {
     /// The contributions in `table`.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self {
-            client,
-            table: table.into(),
-        }
+        Self { client, table: table.into() }
     }
 
     /// Writes a day's contributions whole, then moves its pointer unless that would be backwards. Returns whether the
@@ -104,25 +98,14 @@ impl ContributionStore {
         let mut requests = Vec::new();
         for item in items {
             let put = PutRequest::builder().set_item(Some(item.clone())).build();
-            let put = put.map_err(|error| StoreError::Storage {
-                action: "write items",
-                reason: error.to_string(),
-            })?;
+            let put = put.map_err(|error| StoreError::Storage { action: "write items", reason: error.to_string() })?;
             requests.push(WriteRequest::builder().put_request(put).build());
         }
         let mut undone = HashMap::from([(self.table.clone(), requests)]);
         for attempt in 0..ATTEMPTS {
             backoff(attempt).await;
-            let write = self
-                .client
-                .batch_write_item()
-                .set_request_items(Some(undone))
-                .send()
-                .await;
-            undone = write
-                .map_err(|error| storage("write items", error))?
-                .unprocessed_items
-                .unwrap_or_default();
+            let write = self.client.batch_write_item().set_request_items(Some(undone)).send().await;
+            undone = write.map_err(|error| storage("write items", error))?.unprocessed_items.unwrap_or_default();
             if undone.is_empty() {
                 return Ok(());
             }
@@ -175,20 +158,11 @@ impl ContributionStore {
 
     /// The pointer of the newest day, if any day is complete under `logic`.
     pub async fn newest(&self, logic: &Logic) -> Result<Option<Pointer>, StoreError> {
-        let query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .consistent_read(true)
-            .scan_index_forward(false)
-            .limit(1);
-        let query = query
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", text(pointer_pk(logic)));
-        let page = query
-            .send()
-            .await
-            .map_err(|error| storage("read the newest pointer", error))?;
+        let query =
+            self.client.query().table_name(&self.table).consistent_read(true).scan_index_forward(false).limit(1);
+        let query =
+            query.key_condition_expression("pk = :pk").expression_attribute_values(":pk", text(pointer_pk(logic)));
+        let page = query.send().await.map_err(|error| storage("read the newest pointer", error))?;
         page.items().first().map(decode_pointer).transpose()
     }
 
@@ -203,19 +177,15 @@ impl ContributionStore {
         let pk = contribution_pk(logic, scope);
         let first_parts = pointers.iter().map(|pointer| part_sk(pointer.partition, 0)).collect();
         let mut items = self.read(&pk, first_parts).await?;
-        let further = items
-            .iter()
-            .flat_map(|(sk, item)| (1..part_count(item)).map(move |part| format!("{sk}#{part:04}")));
+        let further =
+            items.iter().flat_map(|(sk, item)| (1..part_count(item)).map(move |part| format!("{sk}#{part:04}")));
         let further = further.collect();
         items.extend(self.read(&pk, further).await?);
         let mut contributions = BTreeMap::new();
         for pointer in pointers {
             let sk = part_sk(pointer.partition, 0);
             let Some(first) = items.get(&sk) else { continue };
-            contributions.insert(
-                pointer.partition.day,
-                decode(&pk, pointer.partition, part_count(first), &items)?,
-            );
+            contributions.insert(pointer.partition.day, decode(&pk, pointer.partition, part_count(first), &items)?);
         }
         Ok(contributions)
     }
@@ -223,32 +193,17 @@ impl ContributionStore {
     async fn read(&self, pk: &str, sks: Vec<String>) -> Result<HashMap<String, Item>, StoreError> {
         let mut found = HashMap::new();
         for chunk in sks.chunks(READS_PER_REQUEST) {
-            let keys = chunk
-                .iter()
-                .map(|sk| HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))]));
-            let keys = KeysAndAttributes::builder()
-                .consistent_read(true)
-                .set_keys(Some(keys.collect()))
-                .build();
-            let keys = keys.map_err(|error| StoreError::Storage {
-                action: "read items",
-                reason: error.to_string(),
-            })?;
+            let keys = chunk.iter().map(|sk| HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))]));
+            let keys = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(keys.collect())).build();
+            let keys = keys.map_err(|error| StoreError::Storage { action: "read items", reason: error.to_string() })?;
             let mut undone = HashMap::from([(self.table.clone(), keys)]);
             let mut attempt = 0;
             while !undone.is_empty() {
                 if attempt == ATTEMPTS {
-                    return Err(StoreError::Throttled(
-                        undone.values().map(|keys| keys.keys().len()).sum(),
-                    ));
+                    return Err(StoreError::Throttled(undone.values().map(|keys| keys.keys().len()).sum()));
                 }
                 backoff(attempt).await;
-                let read = self
-                    .client
-                    .batch_get_item()
-                    .set_request_items(Some(undone))
-                    .send()
-                    .await;
+                let read = self.client.batch_get_item().set_request_items(Some(undone)).send().await;
                 let read = read.map_err(|error| storage("read items", error))?;
                 let before = found.len();
                 for item in read.responses.unwrap_or_default().into_values().flatten() {
@@ -298,10 +253,7 @@ fn encode(
     contribution: &Contribution,
 ) -> Result<Vec<Item>, StoreError> {
     let pk = contribution_pk(logic, scope);
-    let damaged = |reason: String| StoreError::Damaged {
-        key: pk.clone(),
-        reason,
-    };
+    let damaged = |reason: String| StoreError::Damaged { key: pk.clone(), reason };
     let json = serde_json::to_vec(contribution).map_err(|error| damaged(error.to_string()))?;
     let body = zstd::bulk::compress(&json, 3).map_err(|error| damaged(error.to_string()))?;
     let parts = body.chunks(PART_BYTES);
@@ -318,9 +270,7 @@ fn encode(
 }
 
 fn part_count(item: &Item) -> usize {
-    item.get("parts")
-        .and_then(|parts| parts.as_n().ok()?.parse().ok())
-        .unwrap_or(1)
+    item.get("parts").and_then(|parts| parts.as_n().ok()?.parse().ok()).unwrap_or(1)
 }
 
 fn decode(
@@ -329,19 +279,11 @@ fn decode(
     parts: usize,
     items: &HashMap<String, Item>,
 ) -> Result<Contribution, StoreError> {
-    let damaged = |reason: String| StoreError::Damaged {
-        key: format!("{pk} {partition}"),
-        reason,
-    };
+    let damaged = |reason: String| StoreError::Damaged { key: format!("{pk} {partition}"), reason };
     let mut body = Vec::new();
     for part in 0..parts {
-        let item = items
-            .get(&part_sk(partition, part))
-            .and_then(|item| item.get("body")?.as_b().ok());
-        body.extend_from_slice(
-            item.ok_or_else(|| damaged(format!("part {part} of {parts} is missing")))?
-                .as_ref(),
-        );
+        let item = items.get(&part_sk(partition, part)).and_then(|item| item.get("body")?.as_b().ok());
+        body.extend_from_slice(item.ok_or_else(|| damaged(format!("part {part} of {parts} is missing")))?.as_ref());
     }
     let json = zstd::stream::decode_all(&*body).map_err(|error| damaged(error.to_string()))?;
     serde_json::from_slice(&json).map_err(|error| damaged(error.to_string()))
@@ -349,18 +291,12 @@ fn decode(
 
 fn decode_pointer(item: &Item) -> Result<Pointer, StoreError> {
     let attribute = |name: &str| -> Result<&str, StoreError> {
-        let value = item
-            .get(name)
-            .and_then(|value| value.as_s().or_else(|_| value.as_n()).ok());
-        value
-            .map(String::as_str)
-            .ok_or_else(|| pointer_damaged(item, format!("it has no {name}")))
+        let value = item.get(name).and_then(|value| value.as_s().or_else(|_| value.as_n()).ok());
+        value.map(String::as_str).ok_or_else(|| pointer_damaged(item, format!("it has no {name}")))
     };
     let malformed = |error: Malformed| pointer_damaged(item, error.to_string());
     let number = |name: &str| -> Result<i64, StoreError> {
-        attribute(name)?
-            .parse()
-            .map_err(|_| pointer_damaged(item, format!("{name} is no number")))
+        attribute(name)?.parse().map_err(|_| pointer_damaged(item, format!("{name} is no number")))
     };
     Ok(Pointer {
         partition: Partition {
@@ -368,22 +304,11 @@ fn decode_pointer(item: &Item) -> Result<Pointer, StoreError> {
             generation: attribute("generation")?.parse::<Generation>().map_err(malformed)?,
         },
         base: attribute("base")?.parse().map_err(malformed)?,
-        total: Extent {
-            rows: number("total_rows")?,
-            seconds: number("total_seconds")?,
-        },
+        total: Extent { rows: number("total_rows")?, seconds: number("total_seconds")? },
     })
 }
 
 fn pointer_damaged(item: &Item, reason: String) -> StoreError {
-    let part = |name: &str| {
-        item.get(name)
-            .and_then(|value| value.as_s().ok())
-            .cloned()
-            .unwrap_or_default()
-    };
-    StoreError::Damaged {
-        key: format!("{} {}", part("pk"), part("sk")),
-        reason,
-    }
+    let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
+    StoreError::Damaged { key: format!("{} {}", part("pk"), part("sk")), reason }
 }

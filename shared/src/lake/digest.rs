@@ -62,11 +62,7 @@ pub struct HashingWriter<W> {
 impl<W: Write> HashingWriter<W> {
     /// Starts with nothing written.
     pub fn new(inner: W) -> Self {
-        Self {
-            inner,
-            hasher: Hasher::new(),
-            bytes: 0,
-        }
+        Self { inner, hasher: Hasher::new(), bytes: 0 }
     }
 
     /// What was written, its digest and its length in bytes.

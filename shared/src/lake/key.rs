@@ -49,13 +49,8 @@ pub enum Entity {
 
 impl Entity {
     /// Every entity, activities last.
-    pub const ALL: [Entity; 5] = [
-        Entity::Teams,
-        Entity::Users,
-        Entity::Sprints,
-        Entity::Stereotypes,
-        Entity::Activities,
-    ];
+    pub const ALL: [Entity; 5] =
+        [Entity::Teams, Entity::Users, Entity::Sprints, Entity::Stereotypes, Entity::Activities];
 
     /// Its name in keys, mappings and messages.
     pub fn name(self) -> &'static str {
@@ -86,24 +81,11 @@ pub enum LakeKey {
     /// Every activity of one partition.
     Activities { partition: Partition, sha256: Sha256 },
     /// One annotator's columns for one partition, row for row beside the base.
-    Annotation {
-        partition: Partition,
-        annotator: String,
-        version: String,
-        sha256: Sha256,
-    },
+    Annotation { partition: Partition, annotator: String, version: String, sha256: Sha256 },
     /// One dimension, whole.
-    Dimension {
-        entity: Entity,
-        generation: Generation,
-        sha256: Sha256,
-    },
+    Dimension { entity: Entity, generation: Generation, sha256: Sha256 },
     /// The records of one entity that could not be translated.
-    Quarantine {
-        entity: Entity,
-        generation: Generation,
-        sha256: Sha256,
-    },
+    Quarantine { entity: Entity, generation: Generation, sha256: Sha256 },
     /// What one intake run did.
     Run { generation: Generation },
 }
@@ -135,37 +117,17 @@ impl fmt::Display for LakeKey {
             Self::Activities { partition, sha256 } => {
                 write!(f, "{}sha256={sha256}/activities.parquet", partition.activities_prefix())
             }
-            Self::Annotation {
-                partition,
-                annotator,
-                version,
-                sha256,
-            } => write!(
+            Self::Annotation { partition, annotator, version, sha256 } => write!(
                 f,
                 "{}annotator={annotator}/v={version}/sha256={sha256}/{annotator}.parquet",
                 partition.annotations_prefix()
             ),
-            Self::Dimension {
-                entity,
-                generation,
-                sha256,
-            } => {
+            Self::Dimension { entity, generation, sha256 } => {
                 let entity = entity.name();
-                write!(
-                    f,
-                    "dimensions/{entity}/gen={generation}/sha256={sha256}/{entity}.parquet"
-                )
+                write!(f, "dimensions/{entity}/gen={generation}/sha256={sha256}/{entity}.parquet")
             }
-            Self::Quarantine {
-                entity,
-                generation,
-                sha256,
-            } => {
-                write!(
-                    f,
-                    "quarantine/{}/gen={generation}/sha256={sha256}/rejected.parquet",
-                    entity.name()
-                )
+            Self::Quarantine { entity, generation, sha256 } => {
+                write!(f, "quarantine/{}/gen={generation}/sha256={sha256}/rejected.parquet", entity.name())
             }
             Self::Run { generation } => write!(f, "runs/gen={generation}/run.json"),
         }
@@ -181,22 +143,12 @@ impl FromStr for LakeKey {
         let malformed = || Malformed::new(text, EXPECTED);
         let segments: Vec<&str> = text.split('/').collect();
         let value = |index: usize, name: &str| -> Result<&str, Malformed> {
-            segments
-                .get(index)
-                .and_then(|segment| segment.strip_prefix(name)?.strip_prefix('='))
-                .ok_or_else(malformed)
+            segments.get(index).and_then(|segment| segment.strip_prefix(name)?.strip_prefix('=')).ok_or_else(malformed)
         };
-        let partition = || {
-            Ok::<_, Malformed>(Partition {
-                day: value(1, "date")?.parse()?,
-                generation: value(2, "gen")?.parse()?,
-            })
-        };
+        let partition =
+            || Ok::<_, Malformed>(Partition { day: value(1, "date")?.parse()?, generation: value(2, "gen")?.parse()? });
         let key = match segments.first().copied() {
-            Some("activities") => Self::Activities {
-                partition: partition()?,
-                sha256: value(3, "sha256")?.parse()?,
-            },
+            Some("activities") => Self::Activities { partition: partition()?, sha256: value(3, "sha256")?.parse()? },
             Some("annotations") => Self::Annotation {
                 partition: partition()?,
                 annotator: value(3, "annotator")?.to_owned(),
@@ -207,29 +159,15 @@ impl FromStr for LakeKey {
                 let entity = segments.get(1).ok_or_else(malformed)?.parse()?;
                 let (generation, sha256) = (value(2, "gen")?.parse()?, value(3, "sha256")?.parse()?);
                 match root {
-                    "dimensions" => Self::Dimension {
-                        entity,
-                        generation,
-                        sha256,
-                    },
-                    _ => Self::Quarantine {
-                        entity,
-                        generation,
-                        sha256,
-                    },
+                    "dimensions" => Self::Dimension { entity, generation, sha256 },
+                    _ => Self::Quarantine { entity, generation, sha256 },
                 }
             }
-            Some("runs") => Self::Run {
-                generation: value(1, "gen")?.parse()?,
-            },
+            Some("runs") => Self::Run { generation: value(1, "gen")?.parse()? },
             _ => return Err(malformed()),
         };
         // Printing it again settles the rest: the number of segments and the file's name.
-        if key.to_string() == text {
-            Ok(key)
-        } else {
-            Err(malformed())
-        }
+        if key.to_string() == text { Ok(key) } else { Err(malformed()) }
     }
 }
 
@@ -241,28 +179,12 @@ mod tests {
     fn every_kind_of_key_reads_back_as_itself() {
         let sha256 = Sha256::of("x");
         let generation: Generation = "20260131T060000Z".parse().unwrap();
-        let partition = Partition {
-            day: "2026-01-30".parse().unwrap(),
-            generation,
-        };
+        let partition = Partition { day: "2026-01-30".parse().unwrap(), generation };
         for key in [
             LakeKey::Activities { partition, sha256 },
-            LakeKey::Annotation {
-                partition,
-                annotator: "scope".into(),
-                version: "1-0a1b2c3d".into(),
-                sha256,
-            },
-            LakeKey::Dimension {
-                entity: Entity::Teams,
-                generation,
-                sha256,
-            },
-            LakeKey::Quarantine {
-                entity: Entity::Activities,
-                generation,
-                sha256,
-            },
+            LakeKey::Annotation { partition, annotator: "scope".into(), version: "1-0a1b2c3d".into(), sha256 },
+            LakeKey::Dimension { entity: Entity::Teams, generation, sha256 },
+            LakeKey::Quarantine { entity: Entity::Activities, generation, sha256 },
             LakeKey::Run { generation },
         ] {
             assert_eq!(key.to_string().parse(), Ok(key));

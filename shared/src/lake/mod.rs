@@ -44,21 +44,13 @@ pub enum LakeError {
     Unreadable { key: String, reason: String },
     /// Two objects claim to be the same thing.
     #[error("{what} exists twice, as {first} and {second}; a generation is written once")]
-    Ambiguous {
-        what: String,
-        first: String,
-        second: String,
-    },
+    Ambiguous { what: String, first: String, second: String },
     /// A key that is none of ours.
     #[error(transparent)]
     Key(#[from] Malformed),
     /// S3 refused or did not answer. Trying again may help.
     #[error("S3 could not {action} {key}: {reason}")]
-    Storage {
-        action: &'static str,
-        key: String,
-        reason: String,
-    },
+    Storage { action: &'static str, key: String, reason: String },
     /// The function's own disk.
     #[error("the temporary file could not be used")]
     Disk(#[from] io::Error),
@@ -70,11 +62,7 @@ impl LakeError {
         key: impl ToString,
         error: SdkError<E>,
     ) -> Self {
-        Self::Storage {
-            action,
-            key: key.to_string(),
-            reason: DisplayErrorContext(error).to_string(),
-        }
+        Self::Storage { action, key: key.to_string(), reason: DisplayErrorContext(error).to_string() }
     }
 }
 
@@ -141,10 +129,7 @@ pub struct Lake {
 impl Lake {
     /// The lake in `bucket`.
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
-        Self {
-            client,
-            bucket: bucket.into(),
-        }
+        Self { client, bucket: bucket.into() }
     }
 
     /// The bucket's name.
@@ -160,12 +145,7 @@ impl Lake {
         const ATTEMPTS: usize = 5;
         for attempt in 1.. {
             let body = ByteStream::from_path(sealed.path()).await.map_err(disk)?;
-            let put = self
-                .client
-                .put_object()
-                .bucket(&self.bucket)
-                .key(key.to_string())
-                .if_none_match("*");
+            let put = self.client.put_object().bucket(&self.bucket).key(key.to_string()).if_none_match("*");
             match put.checksum_sha256(sealed.sha256.base64()).body(body).send().await {
                 Ok(_) => return Ok(Created::New),
                 Err(error) => match status(&error) {
@@ -177,10 +157,7 @@ impl Lake {
                         return if found == sealed.sha256 {
                             Ok(Created::Already)
                         } else {
-                            Err(LakeError::Tampered {
-                                key: key.to_string(),
-                                found,
-                            })
+                            Err(LakeError::Tampered { key: key.to_string(), found })
                         };
                     }
                     _ => return Err(LakeError::storage("create", key, error)),
@@ -197,10 +174,7 @@ impl Lake {
     pub async fn fetch(&self, key: &LakeKey) -> Result<File, LakeError> {
         let (mut file, found) = self.download(key).await?;
         match key.sha256() {
-            Some(expected) if expected != found => Err(LakeError::Tampered {
-                key: key.to_string(),
-                found,
-            }),
+            Some(expected) if expected != found => Err(LakeError::Tampered { key: key.to_string(), found }),
             _ => {
                 file.rewind()?;
                 Ok(file)
@@ -214,16 +188,10 @@ impl Lake {
 
     async fn download(&self, key: &LakeKey) -> Result<(File, Sha256), LakeError> {
         let request = self.client.get_object().bucket(&self.bucket).key(key.to_string());
-        let mut object = request
-            .send()
-            .await
-            .map_err(|error| LakeError::storage("read", key, error))?;
+        let mut object = request.send().await.map_err(|error| LakeError::storage("read", key, error))?;
         let bytes = object.content_length().unwrap_or_default().unsigned_abs();
         if bytes > MAX_OBJECT_BYTES {
-            return Err(LakeError::TooLarge {
-                key: key.to_string(),
-                bytes,
-            });
+            return Err(LakeError::TooLarge { key: key.to_string(), bytes });
         }
         let mut writer = HashingWriter::new(tempfile::tempfile()?);
         while let Some(chunk) = object.body.try_next().await.map_err(disk)? {
@@ -237,22 +205,13 @@ impl Lake {
     /// reported in the log and left out.
     pub async fn list(&self, prefix: &str, start_after: Option<&str>) -> Result<Vec<Listed>, LakeError> {
         let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
-        let mut pages = request
-            .set_start_after(start_after.map(str::to_owned))
-            .into_paginator()
-            .send();
+        let mut pages = request.set_start_after(start_after.map(str::to_owned)).into_paginator().send();
         let mut listed = Vec::new();
         while let Some(page) = pages.next().await {
-            for object in page
-                .map_err(|error| LakeError::storage("list", prefix, error))?
-                .contents()
-            {
+            for object in page.map_err(|error| LakeError::storage("list", prefix, error))?.contents() {
                 let key = object.key().unwrap_or_default();
                 match key.parse() {
-                    Ok(key) => listed.push(Listed {
-                        key,
-                        bytes: object.size().unwrap_or_default().unsigned_abs(),
-                    }),
+                    Ok(key) => listed.push(Listed { key, bytes: object.size().unwrap_or_default().unsigned_abs() }),
                     Err(error) => tracing::warn!(%error, "an object that is not the lake's was left alone"),
                 }
             }
@@ -265,11 +224,7 @@ impl Lake {
     /// # Errors
     /// [`LakeError::Ambiguous`] if there are two.
     pub async fn base(&self, partition: Partition) -> Result<Option<LakeKey>, LakeError> {
-        let mut keys = self
-            .list(&partition.activities_prefix(), None)
-            .await?
-            .into_iter()
-            .map(|listed| listed.key);
+        let mut keys = self.list(&partition.activities_prefix(), None).await?.into_iter().map(|listed| listed.key);
         match (keys.next(), keys.next()) {
             (Some(first), Some(second)) => Err(LakeError::Ambiguous {
                 what: format!("the base of {partition}"),

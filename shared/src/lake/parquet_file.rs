@@ -46,10 +46,7 @@ pub struct Writer {
 impl Writer {
     /// Starts a file whose footer carries `metadata`.
     pub fn new(schema: SchemaRef, metadata: &BTreeMap<String, String>) -> Result<Self, ParquetError> {
-        let pairs = metadata
-            .iter()
-            .map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
-            .collect();
+        let pairs = metadata.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
         let properties = WriterProperties::builder()
             .set_created_by("wastewalk".to_owned())
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
@@ -57,10 +54,7 @@ impl Writer {
             .set_key_value_metadata(Some(pairs))
             .build();
         let spool = HashingWriter::new(NamedTempFile::new()?);
-        Ok(Self {
-            writer: ArrowWriter::try_new(spool, schema, Some(properties))?,
-            rows: 0,
-        })
+        Ok(Self { writer: ArrowWriter::try_new(spool, schema, Some(properties))?, rows: 0 })
     }
 
     /// Appends the rows of `batch`.
@@ -92,22 +86,14 @@ impl Reader {
     /// # Errors
     /// [`LakeError::Unreadable`] if the footer is damaged or promises more rows or columns than any file of ours has.
     pub fn open(key: &LakeKey, file: File) -> Result<Self, LakeError> {
-        let unreadable = |reason: String| LakeError::Unreadable {
-            key: key.to_string(),
-            reason,
-        };
+        let unreadable = |reason: String| LakeError::Unreadable { key: key.to_string(), reason };
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| unreadable(error.to_string()))?;
         let rows = builder.metadata().file_metadata().num_rows();
         let columns = builder.schema().fields().len();
         if !(0..=MAX_ROWS).contains(&rows) || columns > MAX_COLUMNS {
-            return Err(unreadable(format!(
-                "its footer promises {rows} rows and {columns} columns"
-            )));
+            return Err(unreadable(format!("its footer promises {rows} rows and {columns} columns")));
         }
-        Ok(Self {
-            key: key.clone(),
-            builder,
-        })
+        Ok(Self { key: key.clone(), builder })
     }
 
     /// Rows in the file.
@@ -126,10 +112,7 @@ impl Reader {
     /// # Errors
     /// [`LakeError::Unreadable`] if a column is missing.
     pub fn batches(self, columns: Option<&[&str]>) -> Result<Batches, LakeError> {
-        let unreadable = |reason: String| LakeError::Unreadable {
-            key: self.key.to_string(),
-            reason,
-        };
+        let unreadable = |reason: String| LakeError::Unreadable { key: self.key.to_string(), reason };
         let mut builder = self.builder.with_batch_size(BATCH_ROWS);
         if let Some(columns) = columns {
             let known = builder.schema();
@@ -140,10 +123,7 @@ impl Reader {
             builder = builder.with_projection(mask);
         }
         let reader = builder.build().map_err(|error| unreadable(error.to_string()))?;
-        Ok(Batches {
-            key: Arc::new(self.key.clone()),
-            reader,
-        })
+        Ok(Batches { key: Arc::new(self.key.clone()), reader })
     }
 }
 
@@ -170,9 +150,6 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.reader.next()?;
-        Some(batch.map_err(|error| LakeError::Unreadable {
-            key: self.key.to_string(),
-            reason: error.to_string(),
-        }))
+        Some(batch.map_err(|error| LakeError::Unreadable { key: self.key.to_string(), reason: error.to_string() }))
     }
 }

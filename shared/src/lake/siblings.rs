@@ -34,10 +34,7 @@ impl Siblings {
     /// Looks which annotations a partition has.
     pub async fn find(lake: &Lake, partition: Partition) -> Result<Self, LakeError> {
         let listed = lake.list(&partition.annotations_prefix(), None).await?;
-        Ok(Self {
-            partition,
-            keys: listed.into_iter().map(|listed| listed.key).collect(),
-        })
+        Ok(Self { partition, keys: listed.into_iter().map(|listed| listed.key).collect() })
     }
 
     /// The annotation that `annotator` wrote with `version`, if it is there.
@@ -80,10 +77,7 @@ impl Rows {
     }
 
     fn slice(&self, offset: usize, length: usize) -> Self {
-        Self {
-            base: self.base.slice(offset, length),
-            annotations: self.annotations.slice(offset, length),
-        }
+        Self { base: self.base.slice(offset, length), annotations: self.annotations.slice(offset, length) }
     }
 
     fn concat(parts: &[Rows]) -> Result<Self, ArrowError> {
@@ -117,19 +111,12 @@ impl Lockstep {
     ) -> Result<Self, LakeError> {
         let base = Reader::open(&base_key, base)?;
         let rows = base.rows();
-        let digests: BTreeMap<String, Option<Sha256>> = annotations
-            .iter()
-            .filter_map(|(key, _)| Some((upstream(annotator(key)?), key.sha256())))
-            .collect();
+        let digests: BTreeMap<String, Option<Sha256>> =
+            annotations.iter().filter_map(|(key, _)| Some((upstream(annotator(key)?), key.sha256()))).collect();
         let mut opened = Vec::new();
         for (key, file) in annotations {
             let reader = Reader::open(&key, file)?;
-            let refuse = |reason: String| {
-                Err(LakeError::Unreadable {
-                    key: key.to_string(),
-                    reason,
-                })
-            };
+            let refuse = |reason: String| Err(LakeError::Unreadable { key: key.to_string(), reason });
             if reader.rows() != rows {
                 return refuse(format!("it has {} rows beside {rows} of {base_key}", reader.rows()));
             }
@@ -154,21 +141,12 @@ impl Lockstep {
             .flat_map(|(_, batches)| batches.schema().fields().iter().cloned().collect::<Vec<_>>())
             .filter(|field| field.name() != "activity_id")
             .collect();
-        Ok(Self {
-            base_key,
-            base,
-            annotations: opened,
-            schema: SchemaRef::new(Schema::new(fields)),
-        })
+        Ok(Self { base_key, base, annotations: opened, schema: SchemaRef::new(Schema::new(fields)) })
     }
 
     /// The same rows in batches that never divide one person's rows. Memory grows with the largest person, not the day.
     pub fn by_person(self) -> WholePersons {
-        WholePersons {
-            rows: self,
-            held: Vec::new(),
-            done: false,
-        }
+        WholePersons { rows: self, held: Vec::new(), done: false }
     }
 
     fn read(&mut self) -> Result<Option<Rows>, LakeError> {
@@ -177,25 +155,15 @@ impl Lockstep {
         };
         let mut columns = Vec::new();
         for (key, batches) in &mut self.annotations {
-            let refuse = |reason: &str| LakeError::Unreadable {
-                key: key.to_string(),
-                reason: reason.to_owned(),
-            };
-            let batch = batches
-                .next()
-                .transpose()?
-                .ok_or_else(|| refuse("it ends before its base"))?;
+            let refuse = |reason: &str| LakeError::Unreadable { key: key.to_string(), reason: reason.to_owned() };
+            let batch = batches.next().transpose()?.ok_or_else(|| refuse("it ends before its base"))?;
             if batch.array("activity_id").map(|ids| ids.to_data()) != base.array("activity_id").map(|ids| ids.to_data())
             {
                 return Err(refuse("its rows are not the rows of its base, in order"));
             }
             let schema = batch.schema();
             let pairs = schema.fields().iter().zip(batch.columns());
-            columns.extend(
-                pairs
-                    .filter(|(field, _)| field.name() != "activity_id")
-                    .map(|(_, column)| column.clone()),
-            );
+            columns.extend(pairs.filter(|(field, _)| field.name() != "activity_id").map(|(_, column)| column.clone()));
         }
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(base.num_rows()));
         let annotations = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
@@ -246,9 +214,7 @@ impl WholePersons {
         if parts.is_empty() {
             return Ok(None);
         }
-        Rows::concat(&parts)
-            .map(Some)
-            .map_err(|error| unreadable(&self.rows.base_key, &error))
+        Rows::concat(&parts).map(Some).map_err(|error| unreadable(&self.rows.base_key, &error))
     }
 }
 
@@ -286,8 +252,5 @@ fn annotator(key: &LakeKey) -> Option<&str> {
 }
 
 fn unreadable(key: &LakeKey, error: &dyn std::error::Error) -> LakeError {
-    LakeError::Unreadable {
-        key: key.to_string(),
-        reason: error.to_string(),
-    }
+    LakeError::Unreadable { key: key.to_string(), reason: error.to_string() }
 }

@@ -37,11 +37,15 @@ fn pc(value: f64) -> String {
     format!("{value:.2}%")
 }
 
+/// How far along the axis the week lies; a lone one is in the middle.
+fn across(week: usize, weeks: usize) -> f64 {
+    if weeks < 2 { 0.5 } else { week as f64 / (weeks - 1) as f64 }
+}
+
 /// The weeks' ratios as points in a unit square, `None` where there is none. `low` and `high` bound the ratios.
 fn points(weeks: &[Week], low: f64, high: f64) -> Vec<Option<(f64, f64)>> {
-    let last = weeks.len().saturating_sub(1).max(1) as f64;
     let span = if high > low { high - low } else { 1.0 };
-    let point = |(index, week): (usize, &Week)| Some((index as f64 / last, (week.figure.ratio? - low) / span));
+    let point = |(index, week): (usize, &Week)| Some((across(index, weeks.len()), (week.figure.ratio? - low) / span));
     weeks.iter().enumerate().map(point).collect()
 }
 
@@ -69,7 +73,7 @@ fn bounds(weeks: &[Week]) -> Option<(f64, f64)> {
 
 /// A curve without axes beside a number.
 pub fn sparkline(weeks: &[Week]) -> Markup {
-    let Some((low, high)) = bounds(weeks) else {
+    let Some((low, high)) = bounds(weeks).filter(|_| weeks.len() > 1) else {
         return html! {};
     };
     let points = points(weeks, low, high);
@@ -122,8 +126,7 @@ pub fn trend(answer: &Answer, section: &Section) -> Markup {
             }
             @for (anchor, index) in week_labels(section.weeks.len()) {
                 @if let Some(week) = section.weeks.get(index) {
-                    @let x = index as f64 / section.weeks.len().saturating_sub(1).max(1) as f64;
-                    text class="tick" x=(pc(PLOT.x(x))) y="97%" text-anchor=(anchor) { (week.name) }
+                    text class="tick" x=(pc(PLOT.x(across(index, section.weeks.len())))) y="97%" text-anchor=(anchor) { (week.name) }
                 }
             }
             @if let Some(threshold) = threshold {

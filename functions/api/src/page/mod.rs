@@ -158,6 +158,9 @@ fn findings(view: &View) -> Markup {
     let (shown, folded) = findings.split_at(findings.len().min(FINDINGS_SHOWN));
     html! {
         section aria-label="Findings" class="findings" {
+            @if view.lacks_sprint() {
+                p class="say" { "Something here is past its threshold. Choose days that hold a whole sprint to see how much." }
+            }
             @for (index, found) in shown.iter().enumerate() { (finding(view, found, index == 0)) }
             @if !folded.is_empty() {
                 details {
@@ -313,7 +316,9 @@ fn trend_title(section: &Section) -> String {
         return "Week by week".to_owned();
     };
     let (now, most) = (text::percent(now), text::percent(most));
-    if weeks().all(|(ratio, _)| text::percent(ratio) == now) {
+    if section.weeks.len() == 1 {
+        format!("{now} % in {name}")
+    } else if weeks().all(|(ratio, _)| text::percent(ratio) == now) {
         format!("{now} % in every week")
     } else if now == most {
         format!("{now} % in {name}, as high as in any week")

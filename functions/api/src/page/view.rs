@@ -134,7 +134,7 @@ impl View {
             "There is no work in these days"
         } else if insights.iter().all(|insight| insight.figure.status == Status::NotMeasurable) {
             "The source does not say enough to measure anything"
-        } else if self.past_threshold() {
+        } else if self.lacks_sprint() {
             "These days hold no whole sprint, so nothing is said per sprint"
         } else {
             "Nothing here is past its threshold"
@@ -159,11 +159,13 @@ impl View {
         section.and_then(|section| section.adjective.as_deref()).unwrap_or_default()
     }
 
-    fn past_threshold(&self) -> bool {
+    /// Whether something is past its threshold, but no whole sprint lies in the range to say how much.
+    pub fn lacks_sprint(&self) -> bool {
         let figures = self.overview.insights.iter().zip(&self.sections);
-        figures
+        let mut past = figures
             .filter_map(|(answer, section)| answer.figure.ratio.zip(section.threshold))
-            .any(|(ratio, threshold)| ratio >= threshold)
+            .filter(|(ratio, threshold)| ratio >= threshold);
+        self.overview.findings.is_empty() && past.next().is_some()
     }
 }
 
