@@ -110,20 +110,19 @@ fn form(view: &View) -> Markup {
 
 fn stale(view: &View) -> Markup {
     let run = view.health.last_run.as_ref();
+    let failed = run.and_then(|run| run.failed.as_ref());
     html! {
-        @if view.health.status == HealthStatus::Stale {
+        @if view.health.status == HealthStatus::Stale || failed.is_some() {
             p class="notice" {
-                @match run {
-                    Some(run) => { "The source was last read on " (text::instant(run.generation.instant())) ". " }
-                    None => { "No run of the intake has left a record. " }
+                @match (run, failed) {
+                    (Some(run), Some(reason)) => {
+                        "The run of " (text::instant(run.generation.instant())) " failed: "
+                        (shortened(reason.as_str().unwrap_or("see its record"))) ". "
+                    }
+                    (Some(run), None) => { "The source was last read on " (text::instant(run.generation.instant())) ". " }
+                    (None, _) => { "No run of the intake has left a record. " }
                 }
                 "What was captured before stays as it is."
-            }
-        }
-        @if let Some((run, reason)) = run.and_then(|run| Some((run, run.failed.as_ref()?))) {
-            p class="notice" {
-                "The run of " (text::instant(run.generation.instant())) " failed: " (shortened(reason.as_str().unwrap_or("see its record")))
-                ". What was captured before stays as it is."
             }
         }
     }
@@ -522,6 +521,20 @@ mod tests {
             headline(&evidence("team:1", range, &[loud[0].clone().leave()], &[], &sprints)),
             "There is no work in these days"
         );
+    }
+
+    #[test]
+    fn a_page_says_when_the_source_could_not_be_read_and_why() {
+        let page = |failed: Option<serde_json::Value>| {
+            let mut health = Health { status: HealthStatus::Stale, ..health() };
+            health.last_run.as_mut().unwrap().failed = failed;
+            render(&View::of(sample::register(), sample::request("org"), &hostile(), health))
+        };
+        assert!(page(None).contains("The source was last read on 2 Nov 2026, 06:00 UTC. What was captured before"));
+        let failed = page(Some("the <source> is gone".into()));
+        assert!(failed.contains("failed: the &lt;source&gt; is gone. What was captured before stays"));
+        assert!(!failed.contains("last read on"), "that run did not read it");
+        assert_eq!(shortened(&"ö".repeat(500)).chars().count(), 162);
     }
 
     /// Relative luminance, WCAG 2.

@@ -1,0 +1,56 @@
+# wastewalk. `make help` says what there is.
+
+PYTHON ?= python3
+TOOLS := .tools
+# The tools disagree about their dependencies' versions, so each group has an environment of its own.
+READERS := $(TOOLS)/python
+SAM := $(TOOLS)/sam
+export WASTEWALK_PYTHON := $(CURDIR)/$(READERS)/bin/python
+export SAM_CLI_TELEMETRY := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test unit lint format template tools clean
+
+help: ## Show what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Run everything on this machine over the demo organisation, and serve the page
+	cargo run
+
+build: ## Compile everything, tests included
+	cargo build --workspace --all-targets --locked
+
+test: lint template unit ## Install what is needed and run every check and every test
+
+unit: tools ## Run the tests: of each crate, and of the whole thread
+	cargo test --workspace --locked
+
+lint: ## Check formatting and lints; a warning is an error
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+format: ## Format the code
+	cargo fmt --all
+
+template: $(SAM)/.made ## Check template.yaml and samconfig.toml as SAM and CloudFormation read them
+	$(SAM)/lint/bin/cfn-lint template.yaml
+	for environment in default staging prod; do \
+	  AWS_DEFAULT_REGION=us-east-1 $(SAM)/cli/bin/sam validate --lint --config-env $$environment || exit 1; \
+	done
+
+tools: $(READERS)/.made ## Install what the tests use beside Rust, into .tools
+
+$(READERS)/.made: tests/requirements.txt
+	$(PYTHON) -m venv --clear $(READERS)
+	$(READERS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+$(SAM)/.made: tests/requirements-sam.txt tests/requirements-lint.txt
+	$(PYTHON) -m venv --clear $(SAM)/cli
+	$(SAM)/cli/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-sam.txt
+	$(PYTHON) -m venv --clear $(SAM)/lint
+	$(SAM)/lint/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-lint.txt
+	touch $@
+
+clean: ## Remove what was built, the tools and the local stack's data
+	rm -rf target $(TOOLS) .wastewalk
