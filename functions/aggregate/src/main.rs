@@ -1,3 +1,5 @@
+//! The Lambda function `aggregate`.
+
 use aggregate::Aggregate;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use shared::{annotator::Register, deployment::Deployment};

@@ -1,3 +1,5 @@
+//! The Lambda function `annotate-automation`.
+
 use annotate_automation::Automation;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use shared::{

@@ -1,3 +1,5 @@
+//! The Lambda function `annotate-classify`.
+
 use annotate_classify::Classify;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use shared::{

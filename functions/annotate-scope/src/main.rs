@@ -1,3 +1,5 @@
+//! The Lambda function `annotate-scope`.
+
 use annotate_scope::Scope;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use shared::{

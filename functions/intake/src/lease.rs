@@ -4,7 +4,7 @@
 
 use aws_sdk_dynamodb::{
     Client,
-    error::{DisplayErrorContext, SdkError},
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     types::AttributeValue,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -117,9 +117,9 @@ fn key() -> std::collections::HashMap<String, AttributeValue> {
         .into()
 }
 
-fn storage<E: std::error::Error + 'static>(action: &'static str, error: SdkError<E>) -> LeaseError
+fn storage<E>(action: &'static str, error: SdkError<E>) -> LeaseError
 where
-    E: aws_sdk_dynamodb::error::ProvideErrorMetadata,
+    E: std::error::Error + ProvideErrorMetadata + 'static,
 {
     LeaseError::Storage { action, reason: DisplayErrorContext(error).to_string() }
 }

@@ -1,3 +1,5 @@
+//! The Lambda function `intake`.
+
 use intake::Intake;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;

@@ -293,9 +293,8 @@ impl Parser<'_> {
             let line = source.get(key).map_or(source_line, |value| self.line_of(value));
             self.one_of(line, key, value, options)
         };
-        let database = match pick("database", needed("database")?, &["sqlite"])? {
-            _ => Database::Sqlite,
-        };
+        pick("database", needed("database")?, &["sqlite"])?;
+        let database = Database::Sqlite;
         let time_zone = source.get("time_zone").ok_or_else(|| {
             self.error(source_line, "[source] needs `time_zone`, the organisation's, such as \"Europe/Berlin\"")
         })?;

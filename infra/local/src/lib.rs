@@ -1,3 +1,8 @@
+//! wastewalk on one machine: an embedded stack that runs the functions' own handlers, and the operator's command.
+//!
+//! [`s3`] and [`bus`] stand for S3, EventBridge and SQS and follow [`template`], which reads `template.yaml`; [`stack`]
+//! puts the functions behind them; [`up`] runs it over a source, such as the [`demo`] organisation.
+
 pub mod bus;
 pub mod demo;
 pub mod progress;

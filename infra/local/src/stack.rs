@@ -201,7 +201,13 @@ fn dynamodb_client(endpoint: &str, credentials: &Credentials) -> aws_sdk_dynamod
 async fn create_bucket(client: &aws_sdk_s3::Client) -> anyhow::Result<()> {
     match client.create_bucket().bucket(BUCKET).send().await {
         Ok(_) => Ok(()),
-        Err(error) if error.as_service_error().is_some_and(|e| e.is_bucket_already_owned_by_you()) => Ok(()),
+        Err(error)
+            if error.as_service_error().is_some_and(
+                aws_sdk_s3::operation::create_bucket::CreateBucketError::is_bucket_already_owned_by_you,
+            ) =>
+        {
+            Ok(())
+        }
         Err(error) => Err(error).context("the lake's bucket cannot be made"),
     }
 }
@@ -238,7 +244,13 @@ async fn create_table(client: &aws_sdk_dynamodb::Client) -> anyhow::Result<()> {
         .key_schema(key("sk", KeyType::Range)?);
     match create.send().await {
         Ok(_) => Ok(()),
-        Err(error) if error.as_service_error().is_some_and(|e| e.is_resource_in_use_exception()) => Ok(()),
+        Err(error)
+            if error.as_service_error().is_some_and(
+                aws_sdk_dynamodb::operation::create_table::CreateTableError::is_resource_in_use_exception,
+            ) =>
+        {
+            Ok(())
+        }
         Err(error) => Err(error).context("the table cannot be made"),
     }
 }

@@ -1,4 +1,5 @@
 //! `wastewalk up`: the whole way of a record on one machine, then the page.
+#![allow(clippy::print_stdout, reason = "what it prints is what it is run for")]
 
 use std::{
     collections::BTreeSet,

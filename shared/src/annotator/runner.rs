@@ -22,6 +22,7 @@ use crate::{
 
 /// Why a partition could not be annotated. Every one of them is reported as a failed message: a passing fault is healed
 /// by the redelivery, a lasting one ends in the dead-letter queue for a person to see.
+#[allow(missing_docs, reason = "the message of each variant names its fields")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnnotatorFailure {
@@ -167,7 +168,7 @@ fn annotate<A: Annotator>(
         }
     }
     let mut fields = vec![Field::new("activity_id", DataType::Utf8, false)];
-    fields.extend(registered.declaration.columns.iter().map(|column| column.field()));
+    fields.extend(registered.declaration.columns.iter().map(super::declaration::Column::field));
     let schema = SchemaRef::new(Schema::new(fields));
     let mut writer = Writer::new(schema.clone(), &metadata)?;
     let mut reads: Vec<&str> = registered.declaration.reads.iter().map(String::as_str).collect();

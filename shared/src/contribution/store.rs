@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::{
     Client,
-    error::{DisplayErrorContext, SdkError},
+    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     primitives::Blob,
     types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest},
 };
@@ -31,6 +31,7 @@ const READS_PER_REQUEST: usize = 100;
 const ATTEMPTS: u32 = 8;
 
 /// What can go wrong between a function and its table.
+#[allow(missing_docs, reason = "the message of each variant names its fields")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -45,9 +46,9 @@ pub enum StoreError {
     Damaged { key: String, reason: String },
 }
 
-fn storage<E: std::error::Error + 'static>(action: &'static str, error: SdkError<E>) -> StoreError
+fn storage<E>(action: &'static str, error: SdkError<E>) -> StoreError
 where
-    E: aws_sdk_dynamodb::error::ProvideErrorMetadata,
+    E: std::error::Error + ProvideErrorMetadata + 'static,
 {
     StoreError::Storage { action, reason: DisplayErrorContext(error).to_string() }
 }

@@ -76,6 +76,7 @@ impl FromStr for Entity {
 }
 
 /// The key of any object in the lake. Every key but a run's names the SHA-256 of the object's bytes.
+#[allow(missing_docs, reason = "the fields are the segments of the key, by their types' names")]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LakeKey {
     /// Every activity of one partition.

@@ -30,6 +30,7 @@ use crate::time::Malformed;
 pub const MAX_OBJECT_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
 /// What can go wrong between a function and its lake.
+#[allow(missing_docs, reason = "the message of each variant names its fields")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LakeError {

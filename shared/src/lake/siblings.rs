@@ -157,7 +157,8 @@ impl Lockstep {
         for (key, batches) in &mut self.annotations {
             let refuse = |reason: &str| LakeError::Unreadable { key: key.to_string(), reason: reason.to_owned() };
             let batch = batches.next().transpose()?.ok_or_else(|| refuse("it ends before its base"))?;
-            if batch.array("activity_id").map(|ids| ids.to_data()) != base.array("activity_id").map(|ids| ids.to_data())
+            if batch.array("activity_id").map(arrow::array::Array::to_data)
+                != base.array("activity_id").map(arrow::array::Array::to_data)
             {
                 return Err(refuse("its rows are not the rows of its base, in order"));
             }
