@@ -231,6 +231,10 @@ async fn dynamodb(file: &Path) -> anyhow::Result<(JoinHandle<()>, String, onesho
 }
 
 async fn create_table(client: &aws_sdk_dynamodb::Client) -> anyhow::Result<()> {
+    let tables = client.list_tables().send().await.context("the embedded DynamoDB does not answer")?;
+    if tables.table_names().iter().any(|name| name == TABLE) {
+        return Ok(());
+    }
     let attribute =
         |name: &str| AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
     let key = |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
@@ -242,15 +246,6 @@ async fn create_table(client: &aws_sdk_dynamodb::Client) -> anyhow::Result<()> {
         .attribute_definitions(attribute("sk")?)
         .key_schema(key("pk", KeyType::Hash)?)
         .key_schema(key("sk", KeyType::Range)?);
-    match create.send().await {
-        Ok(_) => Ok(()),
-        Err(error)
-            if error.as_service_error().is_some_and(
-                aws_sdk_dynamodb::operation::create_table::CreateTableError::is_resource_in_use_exception,
-            ) =>
-        {
-            Ok(())
-        }
-        Err(error) => Err(error).context("the table cannot be made"),
-    }
+    create.send().await.context("the table cannot be made")?;
+    Ok(())
 }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use api::{Overview, Request, figure::Answer};
 use clap::{Args, ValueEnum};
-use intake::{mapping::Mapping, record::RunRecord};
+use intake::{Intake, mapping::Mapping, record::RunRecord};
 use shared::{lake::LakeKey, telemetry::chain};
 use tokio::net::TcpListener;
 
@@ -78,9 +78,9 @@ impl Up {
             format!("the folder {} cannot be made; choose another one with --data DIR", self.data.display())
         })?;
         let source_url = self.source_url().await?;
-        same_source(&self.data, &mapping, &source_url)?;
         let settings = Settings { data: self.data.clone(), source_url, mapping, faults: None };
         let stack = Stack::start(settings).await?;
+        keep_to_one_source(&stack, &self.data).await?;
         let work = work(&stack, self.show()).await?;
         let overview = api::overview(&stack.api, &Request::default()).await?;
         match listener {
@@ -220,24 +220,18 @@ fn sentence(overview: &Overview) -> String {
     }
 }
 
-/// One folder keeps one source: a second one would restate the days of the first.
-fn same_source(data: &Path, mapping: &Mapping, url: &str) -> anyhow::Result<()> {
-    let file = data.join("source");
+/// One folder keeps one source: a second one would restate the days of the first. A note in the folder says which.
+async fn keep_to_one_source(stack: &Stack, data: &Path) -> anyhow::Result<()> {
+    let Intake { mapping, source_url, .. } = &stack.intake;
     // The address may hold a password, which is left out of the note.
-    let address = match (url.split_once("://"), url.rsplit_once('@')) {
+    let address = match (source_url.split_once("://"), source_url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
-        _ => url.to_owned(),
+        _ => source_url.clone(),
     };
-    let now = format!("{} {address}\n", mapping.name);
-    match std::fs::read_to_string(&file) {
-        Ok(before) if before == now => Ok(()),
-        Ok(before) => bail!(
-            "the folder {} keeps another source ({}); choose another folder with --data DIR",
-            data.display(),
-            before.trim()
-        ),
-        Err(_) => std::fs::write(&file, now).with_context(|| {
-            format!("the folder {} cannot be written; choose another one with --data DIR", data.display())
-        }),
+    let (file, note) = (data.join("source"), format!("{} {address}", mapping.name));
+    let before = std::fs::read_to_string(&file).unwrap_or_default();
+    if before != note && !before.is_empty() && !stack.lake.newest_bases(None).await?.is_empty() {
+        bail!("the folder {} keeps another source ({before}); choose another one with --data DIR", data.display());
     }
+    std::fs::write(&file, &note).with_context(|| format!("{} cannot be written", file.display()))
 }

@@ -1,0 +1,140 @@
+//! The command as a person runs it: what it prints, what it exits with, and what it survives.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+fn wastewalk(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wastewalk"));
+    command.env_remove("RUST_LOG").env_remove("WASTEWALK_SOURCE").arg("up").arg("--data").arg(data).args(arguments);
+    command
+}
+
+fn run(data: &Path, arguments: &[&str]) -> Output {
+    wastewalk(data, arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The one line that a refused command prints.
+fn refusal(output: &Output, code: i32) -> String {
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    assert!(output.stdout.is_empty());
+    if code == 1 {
+        assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+    }
+    error
+}
+
+#[test]
+fn once_prints_the_result_and_a_line_per_day_and_again_finds_nothing_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = run(folder.path(), &["--once", "--format", "json"]);
+    let result = json(&first);
+    assert_eq!(result["overview"]["findings"][0]["headline"], "Platform team: 147.2 h a sprint automatable (23 %)");
+    let counts = &result["run"]["counts"];
+    let count = |name: &str| counts[name].as_u64().unwrap();
+    assert_eq!(count("read"), count("written") + count("unchanged") + count("quarantined") + count("open"));
+    let lines: Vec<Value> = first.stderr.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    assert_eq!(lines.len() as u64, result["days"].as_u64().unwrap());
+    assert!(lines.iter().all(|line| line["day"].is_string() && line["of"] == result["days"]), "{lines:?}");
+
+    let again = run(folder.path(), &["--once", "--quiet"]);
+    assert!(again.status.success() && again.stderr.is_empty(), "{again:?}");
+    let text = String::from_utf8(again.stdout).unwrap();
+    assert!(text.starts_with("Nothing new: every day is up to date.\n"), "{text}");
+    assert!(text.contains("Platform team: 147.2 h a sprint automatable (23 %)"), "{text}");
+}
+
+#[test]
+fn killed_half_way_and_run_again_it_finishes_with_the_same_figures() {
+    let whole = tempfile::tempdir().unwrap();
+    let expected = json(&run(whole.path(), &["--once", "--format", "json"]))["overview"]["insights"].take();
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = wastewalk(folder.path(), &["--once"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first_day = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut first_day).unwrap();
+    // On Unix this is SIGKILL: nothing is flushed, no lease is given back.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(first_day.contains("\"day\""), "{first_day}");
+    let result = json(&run(folder.path(), &["--once", "--format", "json", "--quiet"]));
+    assert_eq!(result["overview"]["insights"], expected);
+}
+
+#[test]
+fn it_serves_the_page_until_it_is_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = wastewalk(folder.path(), &["--port", "0", "--quiet"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let url = lines.filter_map(|line| line.strip_prefix("The page: http://").map(str::to_owned)).next().unwrap();
+    let address = url.split('/').next().unwrap();
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.write_all(format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut page = String::new();
+    connection.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
+    assert!(page.contains("147.2 h a sprint automatable (23 %)"));
+
+    // The same folder is taken meanwhile.
+    let second = refusal(&run(folder.path(), &["--once"]), 1);
+    assert!(second.contains("another wastewalk is using the folder"), "{second}");
+
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn what_cannot_work_is_refused_in_one_line_that_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let message = refusal(&run(folder.path(), &["--port", &port]), 1);
+    assert!(message.contains(&port) && message.contains("--port"), "{message}");
+
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let message = refusal(&run(&file.join("below"), &["--once"]), 1);
+    assert!(message.contains("--data DIR"), "{message}");
+
+    let nothing = folder.path().join("nothing.sqlite");
+    let data = folder.path().join("data");
+    let message = refusal(&run(&data, &["--once", "--source", &format!("sqlite://{}", nothing.display())]), 1);
+    assert!(message.contains("the source cannot be opened"), "{message}");
+    assert!(!nothing.exists(), "a source is never made");
+    let message = refusal(&run(&data, &["--once", "--source", "postgres://ada:secret@nowhere/x"]), 1);
+    assert!(message.contains("postgres") && !message.contains("secret"), "{message}");
+
+    let mapping = folder.path().join("m.toml");
+    std::fs::write(&mapping, "[source]\nname = \"x\"\nzone = \"UTC\"\n").unwrap();
+    let message = refusal(&run(&data, &["--once", "--mapping", mapping.to_str().unwrap()]), 1);
+    assert!(message.contains("m.toml:3: `zone` is no key of [source]"), "{message}");
+
+    for wrong in [vec!["--colour"], vec!["--port", "many"], vec!["--format", "xml"]] {
+        refusal(&run(folder.path(), &wrong), 2);
+    }
+}
+
+#[test]
+fn a_folder_keeps_one_source() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(run(folder.path(), &["--once", "--quiet"]).status.success());
+    let other = folder.path().join("other.sqlite");
+    std::fs::copy(folder.path().join("demo.sqlite"), &other).unwrap();
+    let message = refusal(&run(folder.path(), &["--once", "--source", &format!("sqlite://{}", other.display())]), 1);
+    assert!(message.contains("keeps another source"), "{message}");
+}
