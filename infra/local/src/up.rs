@@ -229,7 +229,7 @@ async fn keep_to_one_source(stack: &Stack, data: &Path) -> anyhow::Result<()> {
         _ => source_url.clone(),
     };
     let (file, note) = (data.join("source"), format!("{} {address}", mapping.name));
-    let before = std::fs::read_to_string(&file).unwrap_or_default();
+    let before = std::fs::read_to_string(&file).unwrap_or_default().trim().to_owned();
     if before != note && !before.is_empty() && !stack.lake.newest_bases(None).await?.is_empty() {
         bail!("the folder {} keeps another source ({before}); choose another one with --data DIR", data.display());
     }

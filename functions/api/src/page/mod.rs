@@ -337,7 +337,7 @@ fn spread(view: &View, index: usize) -> String {
     let (Some((most, high)), Some((least, low))) = (shares().max_by(by_share), shares().min_by(by_share)) else {
         return format!("By {noun}");
     };
-    let (least, most) = (text::whole_percent(least), text::whole_percent(most));
+    let (least, most) = (format!("{} %", text::percent(least)), format!("{} %", text::percent(most)));
     if high.scope == low.scope {
         format!("{most} in {}", high.name)
     } else if least == most {

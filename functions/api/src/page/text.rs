@@ -23,10 +23,9 @@ pub fn thousands(number: i64) -> String {
     text
 }
 
-/// A share in per cent with one decimal where it has one, without the sign.
+/// A share in per cent with one decimal, without the sign.
 pub fn percent(ratio: f64) -> String {
-    let text = format!("{:.1}", ratio * 100.0);
-    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+    format!("{:.1}", ratio * 100.0)
 }
 
 /// A share as whole per cent, with the sign.
@@ -70,7 +69,7 @@ mod tests {
         assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!(thousands(-999), "−999");
         assert_eq!(hours(529_920), "147");
-        assert_eq!((percent(0.23), percent(0.2345)), ("23".into(), "23.4".into()));
+        assert_eq!((percent(0.23), percent(0.2345)), ("23.0".into(), "23.4".into()));
         let days = |from: &str, to: &str| range(Range { from: from.parse().unwrap(), to: to.parse().unwrap() });
         assert_eq!(days("2026-08-03", "2026-11-02"), "3 Aug – 1 Nov 2026");
         assert_eq!(days("2025-12-29", "2026-01-05"), "29 Dec 2025 – 4 Jan 2026");
