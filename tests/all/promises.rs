@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_s3::types::MetadataDirective;
 use serde_json::{Value, json};
 use shared::{
     annotator::Runner,
+    contribution::{Cell, Contribution, Extent, Pointer, Scope},
     event::{ObjectCreated, Request},
-    lake::{Created, Entity, LakeError, LakeKey, Sealed},
+    lake::{Created, Entity, LakeError, LakeKey, Partition, Sealed, Sha256},
 };
 use wastewalk::{bus::Faults, progress::Show, stack::Stack, up};
 use wastewalk_tests::{House, files, insight, json};
@@ -149,7 +151,7 @@ async fn of_many_create_only_writers_one_wins_and_the_others_find_its_bytes() ->
     let house = House::of(SCHEMA).await?;
     let stack = house.stack(None).await?;
     let sealed = Sealed::from_bytes(b"the same bytes")?;
-    let partition = shared::lake::Partition { day: "2026-01-01".parse()?, generation: "20260101T000000Z".parse()? };
+    let partition = Partition { day: "2026-01-01".parse()?, generation: "20260101T000000Z".parse()? };
     let key = LakeKey::Activities { partition, sha256: sealed.sha256 };
     let writers = (0..32).map(|_| stack.lake.create(&key, &sealed));
     let outcomes = futures::future::join_all(writers).await.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -165,6 +167,61 @@ async fn a_message_that_is_no_event_goes_to_the_dead_letters_and_its_neighbours_
     let work = up::work(&stack, Show::Nothing).await?;
     assert!(work.days > 0);
     assert_eq!(stack.bus.dead_letters().len(), 4, "one in each queue that listens to base objects");
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_is_uploaded_again_is_worked_out_again() -> anyhow::Result<()> {
+    let house = House::demo().await?;
+    let (stack, _) = house.worked().await?;
+    let before = files(&house.lake())?;
+    let base = stack.lake.newest_bases(None).await?[7].clone();
+    let partition = base.partition().expect("a base has a partition");
+    std::fs::remove_dir_all(house.lake().join(partition.annotations_prefix()))?;
+
+    // As `aws s3 cp` does it onto itself: the same bytes under the same key, with other metadata.
+    let (bucket, key) = (stack.lake.bucket(), base.to_string());
+    let copy = stack.s3_client.copy_object().bucket(bucket).key(&key).copy_source(format!("{bucket}/{key}"));
+    copy.metadata_directive(MetadataDirective::Replace).metadata("again", "yes").send().await?;
+    stack.bus.idle().await;
+    assert!(stack.bus.dead_letters().is_empty());
+    assert!(files(&house.lake())? == before, "the annotations did not come back, or came back different");
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_worker_never_moves_a_day_back() -> anyhow::Result<()> {
+    let house = House::of(SCHEMA).await?;
+    let stack = house.stack(None).await?;
+    let (logic, day) = (stack.register.logic(), "2026-01-01".parse()?);
+    let pointer = |generation: &str| -> anyhow::Result<Pointer> {
+        let partition = Partition { day, generation: generation.parse()? };
+        Ok(Pointer { partition, base: Sha256::of(generation), total: Extent::default() })
+    };
+    let (old, new) = (pointer("20260102T000000Z")?, pointer("20260103T000000Z")?);
+    let nothing = BTreeMap::new();
+    assert!(stack.store.publish(logic, &new, &nothing).await?);
+    assert!(!stack.store.publish(logic, &old, &nothing).await?, "an older generation replaced a newer one");
+    assert!(stack.store.publish(logic, &new, &nothing).await?, "a retry repeats itself");
+    assert_eq!(stack.store.pointers(logic, day, day).await?, [new]);
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contribution_larger_than_an_item_is_stored_in_parts_and_read_whole() -> anyhow::Result<()> {
+    let house = House::of(SCHEMA).await?;
+    let stack = house.stack(None).await?;
+    let (logic, day) = (stack.register.logic(), "2026-01-01".parse()?);
+    let partition = Partition { day, generation: "20260102T000000Z".parse()? };
+    let pointer = Pointer { partition, base: Sha256::of("x"), total: Extent::default() };
+    // Digests do not compress, so this is more than the 400 KB that DynamoDB takes in one item.
+    let people = (0..20_000).map(|person| Sha256::of(person.to_string()).to_string()).collect();
+    let cell = Cell { people, ..Cell::default() };
+    let contribution = Contribution { by_stereotype: vec![cell], by_sprint: Vec::new() };
+    let large = BTreeMap::from([(Scope::Organisation, contribution)]);
+    stack.store.publish(logic, &pointer, &large).await?;
+    let read = stack.store.contributions(logic, &Scope::Organisation, &[pointer]).await?;
+    assert!(read == BTreeMap::from([(day, large[&Scope::Organisation].clone())]));
     stack.stop().await
 }
 

@@ -38,6 +38,8 @@ pub enum HealthStatus {
     Ok,
     /// There is data, but the source was not read lately.
     Stale,
+    /// There is data, but the newest run could not read the source.
+    Failing,
     /// There is no data yet.
     Empty,
 }
@@ -92,8 +94,10 @@ impl Health {
 
     fn judge(run: Option<(Generation, Record)>, newest: Option<&Pointer>, now: DateTime<Utc>) -> Self {
         let read_at = run.as_ref().map(|(generation, _)| generation.instant());
+        let failed = run.as_ref().is_some_and(|(_, record)| record.failed.is_some());
         let status = match (newest, read_at) {
             (None, _) => HealthStatus::Empty,
+            (Some(_), _) if failed => HealthStatus::Failing,
             (Some(_), Some(at)) if now - at <= STALE_AFTER => HealthStatus::Ok,
             (Some(_), _) => HealthStatus::Stale,
         };
@@ -157,6 +161,9 @@ mod tests {
         assert_eq!(status(Some(&pointer), true, "2026-01-31T09:00:01Z"), HealthStatus::Stale);
         assert_eq!(status(Some(&pointer), false, "2026-01-31T06:00:00Z"), HealthStatus::Stale);
         assert_eq!(status(None, true, "2026-01-31T06:00:00Z"), HealthStatus::Empty);
+        let failed = Record { failed: Some("the source is gone".into()), ..Record::default() };
+        let now = "2026-01-31T06:00:00Z".parse().unwrap();
+        assert_eq!(Health::judge(Some((generation, failed)), Some(&pointer), now).status, HealthStatus::Failing);
     }
 
     #[test]

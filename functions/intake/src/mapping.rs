@@ -426,6 +426,9 @@ impl Parser<'_> {
             }
         }
         mapping.fallback = text("fallback")?.map(|(_, column)| column.to_owned());
+        if let Some(sum) = table.get("sum").filter(|_| table.contains_key("column") || table.contains_key("fallback")) {
+            return Err(self.error(self.line_of(sum), "`sum` goes with neither `column` nor `fallback`"));
+        }
         if let Some((line, unit)) = text("unit")? {
             const UNITS: [(&str, Unit); 7] = [
                 ("hours", Unit::Nanoseconds(3_600_000_000_000)),
@@ -579,6 +582,7 @@ mod tests {
             ("activity_id = ", "project_id = ", "needs `activity_id`"),
             ("format = \"rfc3339\"", "format = \"iso\"", "needs a `zone`"),
             ("format = \"rfc3339\"", "format = \"%Q\"", "no strftime pattern"),
+            ("column = \"duration\"", "column = \"duration\", sum = [\"a\"]", "neither `column` nor `fallback`"),
         ] {
             let message = refused(|text| text.replacen(from, to, 1));
             assert!(message.contains(expected), "{message}");

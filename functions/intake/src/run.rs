@@ -157,6 +157,16 @@ impl Run<'_> {
     async fn check_columns(&self, snapshot: &mut Snapshot) -> Result<(), IntakeError> {
         for (entity, from) in &self.intake.mapping.entities {
             let columns = snapshot.columns(&from.select).await?;
+            let refuse = |line: usize, problem: String| {
+                Err(MappingError { file: self.intake.mapping.file.clone(), line, problem }.into())
+            };
+            let twice = columns.iter().enumerate().find(|(index, name)| columns[..*index].contains(*name));
+            if let Some((_, name)) = twice {
+                // `source_row` keeps every column under its name, and would lose one of them.
+                let problem =
+                    format!("the SELECT of {} gives the column `{name}` twice; name them apart", entity.name());
+                return refuse(from.line, problem);
+            }
             for (field, mapped) in &from.columns {
                 let missing = mapped.columns.iter().chain(&mapped.fallback).find(|name| !columns.contains(name));
                 if let Some(missing) = missing {
@@ -166,8 +176,7 @@ impl Run<'_> {
                         did_you_mean(missing, &columns),
                         columns.join(", ")
                     );
-                    let file = self.intake.mapping.file.clone();
-                    return Err(MappingError { file, line: mapped.line, problem }.into());
+                    return refuse(mapped.line, problem);
                 }
             }
         }

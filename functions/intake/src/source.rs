@@ -18,7 +18,7 @@ pub enum SourceError {
     #[error("the source address is not understood: {0}; it looks like sqlite://path/to/file.db")]
     Address(String),
     /// It could not be opened.
-    #[error("the source cannot be opened: {0}; check that the file exists and is a SQLite database")]
+    #[error("the source cannot be opened; check that the file exists and is a SQLite database")]
     Open(#[source] sqlx::Error),
     /// A statement failed.
     #[error("the source could not {action}")]

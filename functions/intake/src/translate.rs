@@ -290,7 +290,8 @@ impl Fields<'_> {
             Cell::Bytes(_) => return Err(problem("unreadable", field, "it is not UTF-8 text")),
         };
         match &mapping.values {
-            None => Ok(Some(text)),
+            // An empty text says as little as NULL: an id, a zone or a category cannot be empty.
+            None => Ok(Some(text).filter(|text| !text.is_empty())),
             Some(values) => values.get(&text).cloned().map(Some).ok_or_else(|| {
                 problem("unknown_value", field, format!("line {} of the mapping has no such value", mapping.line))
             }),
@@ -298,8 +299,7 @@ impl Fields<'_> {
     }
 
     fn required_text(&self, field: &'static str) -> Result<String, Problem> {
-        let text = self.text(field)?.filter(|text| !text.is_empty());
-        text.ok_or_else(|| problem("missing", field, "every record must have it"))
+        self.text(field)?.ok_or_else(|| problem("missing", field, "every record must have it"))
     }
 
     fn flag(&self, field: &'static str) -> Result<Option<bool>, Problem> {
@@ -322,15 +322,15 @@ impl Fields<'_> {
         let Some(mapping) = self.mapping.columns.get(field) else { return Ok(None) };
         let unit = mapping.unit.unwrap_or(Unit::Nanoseconds(1_000_000_000));
         let mut nanoseconds: i128 = 0;
-        for (index, column) in mapping.columns.iter().enumerate() {
-            // Where only one column makes the duration, its fallback counts; a sum needs all its parts.
-            let cell = match self.cell(field) {
-                Some((_, cell)) if index == 0 => cell,
-                _ => self.record.get(column),
-            };
-            if *cell == Cell::Null {
-                return Ok(None);
-            }
+        // Several columns are a sum, which needs all its parts; one column may have a fallback.
+        let cells: Vec<&Cell> = match mapping.columns.as_slice() {
+            [_] => self.cell(field).map(|(_, cell)| cell).into_iter().collect(),
+            parts => parts.iter().map(|column| self.record.get(column)).collect(),
+        };
+        if cells.is_empty() || cells.contains(&&Cell::Null) {
+            return Ok(None);
+        }
+        for cell in cells {
             nanoseconds += amount(cell, unit, field)?;
         }
         if nanoseconds < 0 {
@@ -435,3 +435,6 @@ fn start_of_day(day: NaiveDate, zone: Tz, field: &'static str) -> Result<DateTim
     let midnight = day.and_time(NaiveTime::MIN);
     in_zone(midnight, zone, field).or_else(|_| in_zone(midnight + TimeDelta::hours(1), zone, field))
 }
+
+#[cfg(test)]
+mod tests;

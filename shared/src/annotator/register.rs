@@ -85,10 +85,12 @@ impl Register {
                 annotator: text.lines().next().unwrap_or_default().to_owned(),
                 reason: error.to_string(),
             })?;
+            // What a configuration says counts, not how it is laid out or commented.
+            let said = toml::from_str::<toml::Table>(configuration)
+                .map_err(|error| RegisterError { annotator: declaration.name.clone(), reason: error.to_string() })?;
             check(&declaration, &annotators)
                 .map_err(|reason| RegisterError { annotator: declaration.name.clone(), reason })?;
-            let mut identity =
-                vec![declaration.name.clone(), declaration.version.to_string(), (*configuration).to_owned()];
+            let mut identity = vec![declaration.name.clone(), declaration.version.to_string(), said.to_string()];
             let inputs = annotators.iter().filter(|known| declaration.inputs.contains(&known.declaration.name));
             identity.extend(inputs.map(|input| format!("{}={}", input.declaration.name, input.effective_version)));
             annotators.push(Registered {
@@ -232,7 +234,7 @@ mod tests {
             assert_ne!(old.get(name).unwrap().effective_version, new.get(name).unwrap().effective_version);
         }
         assert_ne!(old.logic(), new.logic());
-        let changed_below = Register::new(&[(A, "x = 1"), (B, "y")]).unwrap();
+        let changed_below = Register::new(&[(A, "# a comment\nx  =  1"), (B, "y = 1")]).unwrap();
         assert_eq!(old.get("a").unwrap().effective_version, changed_below.get("a").unwrap().effective_version);
     }
 

@@ -1,0 +1,247 @@
+use std::sync::Arc;
+
+use super::*;
+
+/// A mapping of one table, with `columns` for the activity and whatever they need.
+fn mapping(columns: &str) -> Mapping {
+    let text = format!(
+        "[source]\nname = \"x\"\ndatabase = \"sqlite\"\ntime_zone = \"Europe/Berlin\"\n\
+         [activities]\nselect = \"SELECT * FROM a\"\n[activities.columns]\n\
+         activity_id = \"id\"\nuser_id = \"who\"\nstereotype_code = \"what\"\n{columns}\n"
+    );
+    Mapping::parse("x.toml", &text).unwrap()
+}
+
+fn translate(mapping: &Mapping, dimensions: &Dimensions, cells: &[(&str, Cell)]) -> Translated {
+    let mut cells: Vec<(&str, Cell)> = cells.to_vec();
+    cells.extend([("id", Cell::Integer(1)), ("who", Cell::Text("ada".into())), ("what", Cell::Text("coding".into()))]);
+    let (columns, cells): (Vec<String>, Vec<Cell>) =
+        cells.into_iter().map(|(column, cell)| (column.to_owned(), cell)).unzip();
+    let record = Record::new(Arc::from(columns), cells);
+    ActivityTranslator::new(mapping, &mapping.entities[&Entity::Activities], dimensions).translate(&record)
+}
+
+fn nothing_else() -> Dimensions {
+    Dimensions::new(BTreeMap::new())
+}
+
+fn landed(translated: Translated) -> (String, Activity) {
+    match translated {
+        Translated::Activity(day, activity) => (day.to_string(), *activity),
+        other => panic!("it did not land: {other:?}"),
+    }
+}
+
+fn refused(translated: Translated) -> (&'static str, &'static str) {
+    match translated {
+        Translated::Rejected(rejected) => (rejected.reason, rejected.field),
+        other => panic!("it was not refused: {other:?}"),
+    }
+}
+
+fn text(text: &str) -> Cell {
+    Cell::Text(text.to_owned())
+}
+
+const START: &str = "started_at = { column = \"start\", format = \"rfc3339\" }";
+
+#[test]
+fn one_fact_in_many_units_is_the_same_number_of_seconds() {
+    for (unit, cell, seconds) in [
+        ("seconds", Cell::Integer(5_400), 5_400),
+        ("minutes", Cell::Integer(90), 5_400),
+        ("hours", Cell::Real(1.5), 5_400),
+        ("hours", text("1.5"), 5_400),
+        ("milliseconds", Cell::Integer(5_400_499), 5_400),
+        ("microseconds", Cell::Integer(5_399_500_000), 5_400),
+        ("nanoseconds", Cell::Integer(5_400_000_000_000), 5_400),
+        ("clock", text("1:30"), 5_400),
+        ("clock", text("01:30:07"), 5_407),
+        // A third of an hour has no exact float; the nearest second is meant.
+        ("hours", Cell::Real(1.0 / 3.0), 1_200),
+        ("seconds", Cell::Integer(0), 0),
+    ] {
+        let mapping = mapping(&format!("{START}\nduration_seconds = {{ column = \"d\", unit = \"{unit}\" }}"));
+        let cells = [("start", text("2026-08-03T07:00:00Z")), ("d", cell.clone())];
+        let (_, activity) = landed(translate(&mapping, &nothing_else(), &cells));
+        assert_eq!(activity.duration_seconds, seconds, "{cell:?} {unit}");
+        assert_eq!((activity.ended_at - activity.started_at).num_seconds(), seconds);
+    }
+}
+
+#[test]
+fn a_duration_that_is_none_is_refused_and_never_guessed() {
+    let mapping = mapping(&format!("{START}\nduration_seconds = {{ column = \"d\", unit = \"seconds\" }}"));
+    for (cell, reason) in [
+        (Cell::Integer(-1), "negative"),
+        (Cell::Integer(i64::MAX), "out_of_range"),
+        (Cell::Real(f64::NAN), "unreadable"),
+        (Cell::Real(1e300), "unreadable"),
+        (text("1,5"), "unreadable"),
+        (text("eight"), "unreadable"),
+        (Cell::Bytes(vec![1]), "unreadable"),
+    ] {
+        let cells = [("start", text("2026-08-03T07:00:00Z")), ("d", cell.clone())];
+        assert_eq!(refused(translate(&mapping, &nothing_else(), &cells)), (reason, "duration_seconds"), "{cell:?}");
+    }
+    let cells = [("start", text("2026-08-03T07:00:00Z")), ("d", Cell::Null)];
+    assert_eq!(translate(&mapping, &nothing_else(), &cells), Translated::Open);
+}
+
+#[test]
+fn instants_are_read_as_declared_and_days_are_local() {
+    let duration = "duration_seconds = { column = \"d\", unit = \"seconds\" }";
+    for (format, cell, instant, day) in [
+        ("format = \"rfc3339\"", text("2026-08-03T22:30:00Z"), "2026-08-03T22:30:00Z", "2026-08-04"),
+        ("format = \"rfc3339\"", text("2026-08-04T00:30:00+02:00"), "2026-08-03T22:30:00Z", "2026-08-04"),
+        ("format = \"iso\", zone = \"UTC\"", text("2026-08-03 22:30:00"), "2026-08-03T22:30:00Z", "2026-08-04"),
+        ("format = \"iso\", zone = \"local\"", text("2026-08-03T22:30"), "2026-08-03T20:30:00Z", "2026-08-03"),
+        ("format = \"%d.%m.%Y %H:%M\", zone = \"local\"", text("3.8.2026 22:30"), "2026-08-03T20:30:00Z", "2026-08-03"),
+        ("format = \"unix_seconds\"", Cell::Integer(1_785_796_200), "2026-08-03T22:30:00Z", "2026-08-04"),
+        ("format = \"unix_microseconds\"", Cell::Integer(1_785_796_200_000_000), "2026-08-03T22:30:00Z", "2026-08-04"),
+        (
+            "format = \"unix_nanoseconds\"",
+            Cell::Integer(1_785_796_200_000_000_000),
+            "2026-08-03T22:30:00Z",
+            "2026-08-04",
+        ),
+        // Clocks go back on this night: a time that happens twice is the earlier one.
+        ("format = \"iso\", zone = \"local\"", text("2026-10-25 02:30:00"), "2026-10-25T00:30:00Z", "2026-10-25"),
+        // A day without a time begins at midnight there.
+        ("format = \"date\", zone = \"local\"", text("2026-08-03"), "2026-08-02T22:00:00Z", "2026-08-03"),
+    ] {
+        let mapping = mapping(&format!("started_at = {{ column = \"start\", {format} }}\n{duration}"));
+        let cells = [("start", cell), ("d", Cell::Integer(60))];
+        let (landed_on, activity) = landed(translate(&mapping, &nothing_else(), &cells));
+        assert_eq!((activity.started_at, &*landed_on), (instant.parse().unwrap(), day), "{format}");
+        assert_eq!(activity.clock, if format.contains("\"date\"") { Clock::Day } else { Clock::Exact });
+    }
+}
+
+#[test]
+fn instants_that_are_none_are_refused() {
+    let duration = "duration_seconds = { column = \"d\", unit = \"seconds\" }";
+    for (format, cell, reason) in [
+        ("format = \"rfc3339\"", text("2026-08-03 22:30:00"), "unreadable"),
+        ("format = \"rfc3339\"", text("\\N"), "unreadable"),
+        ("format = \"rfc3339\"", Cell::Integer(7), "unreadable"),
+        ("format = \"unix_seconds\"", text("1785796200"), "unreadable"),
+        ("format = \"unix_seconds\"", Cell::Integer(i64::MAX), "unreadable"),
+        ("format = \"rfc3339\"", text("0016-01-11T16:22:26Z"), "out_of_range"),
+        ("format = \"rfc3339\"", text("2101-01-01T00:00:00Z"), "out_of_range"),
+        // Clocks skip this hour.
+        ("format = \"iso\", zone = \"local\"", text("2026-03-29 02:30:00"), "nonexistent_local_time"),
+        ("format = \"rfc3339\"", Cell::Null, "missing"),
+    ] {
+        let mapping = mapping(&format!("started_at = {{ column = \"start\", {format} }}\n{duration}"));
+        let cells = [("start", cell.clone()), ("d", Cell::Integer(60))];
+        assert_eq!(refused(translate(&mapping, &nothing_else(), &cells)), (reason, "started_at"), "{cell:?}");
+    }
+}
+
+#[test]
+fn the_records_own_zone_comes_before_the_persons_and_theirs_before_the_organisations() {
+    let mapping =
+        mapping(&format!("{START}\nduration_seconds = {{ column = \"d\", unit = \"seconds\" }}\ntime_zone = \"zone\""));
+    let person = Member { id: "ada".into(), time_zone: Some("Asia/Kolkata".into()), ..Member::default() };
+    let known = Dimensions::new([(Entity::Users, vec![person])].into());
+    let cells = |zone: Cell| [("start", text("2026-08-03T20:00:00Z")), ("d", Cell::Integer(60)), ("zone", zone)];
+    let day = |dimensions: &Dimensions, zone: Cell| {
+        let (day, activity) = landed(translate(&mapping, dimensions, &cells(zone)));
+        (day, activity.time_zone)
+    };
+    assert_eq!(day(&known, text("America/New_York")), ("2026-08-03".into(), "America/New_York".into()));
+    assert_eq!(day(&known, Cell::Null), ("2026-08-04".into(), "Asia/Kolkata".into()));
+    assert_eq!(day(&nothing_else(), text("")), ("2026-08-03".into(), "Europe/Berlin".into()));
+    let unknown = translate(&mapping, &known, &cells(text("Mars/Olympus")));
+    assert_eq!(refused(unknown), ("unknown_time_zone", "time_zone"));
+}
+
+#[test]
+fn a_sum_needs_all_its_parts_and_a_split_fits_its_whole() {
+    let mapping = mapping(&format!(
+        "{START}\nduration_seconds = {{ sum = [\"a\", \"b\"], unit = \"minutes\" }}\n\
+         out_of_sprint_seconds = {{ column = \"b\", unit = \"minutes\" }}"
+    ));
+    let cells = |a: Cell, b: Cell| [("start", text("2026-08-03T20:00:00Z")), ("a", a), ("b", b)];
+    let whole = translate(&mapping, &nothing_else(), &cells(Cell::Integer(8), Cell::Integer(2)));
+    let (_, activity) = landed(whole);
+    assert_eq!((activity.duration_seconds, activity.out_of_sprint_seconds), (600, Some(120)));
+    let open = translate(&mapping, &nothing_else(), &cells(Cell::Null, Cell::Integer(2)));
+    assert_eq!(open, Translated::Open);
+    let negative = translate(&mapping, &nothing_else(), &cells(Cell::Integer(8), Cell::Integer(-2)));
+    assert_eq!(refused(negative), ("negative", "out_of_sprint_seconds"));
+    let larger = translate(&mapping, &nothing_else(), &cells(Cell::Integer(-1), Cell::Integer(2)));
+    assert_eq!(refused(larger), ("exceeds_duration", "out_of_sprint_seconds"));
+}
+
+#[test]
+fn the_end_decides_where_there_is_no_duration_and_never_lies_before_the_start() {
+    let mapping = mapping(&format!("{START}\nended_at = {{ column = \"end\", format = \"rfc3339\" }}"));
+    let cells = |end: &str| [("start", text("2026-08-03T20:00:00Z")), ("end", text(end))];
+    let (_, activity) = landed(translate(&mapping, &nothing_else(), &cells("2026-08-03T21:00:00.999Z")));
+    assert_eq!(activity.duration_seconds, 3_600);
+    let backwards = translate(&mapping, &nothing_else(), &cells("2026-08-03T19:59:59Z"));
+    assert_eq!(refused(backwards), ("ends_before_start", "ended_at"));
+}
+
+#[test]
+fn the_sprint_is_the_records_own_else_the_latest_of_the_team_that_contains_the_start() {
+    let mapping = mapping(&format!(
+        "{START}\nduration_seconds = {{ column = \"d\", unit = \"seconds\" }}\nsprint_id = \"sprint\"\nteam_id = \"team\""
+    ));
+    let sprint = |id: &str, from: &str, to: &str| Member {
+        id: id.into(),
+        team_id: Some("red".into()),
+        starts_at: Some(from.parse().unwrap()),
+        ends_at: Some(to.parse().unwrap()),
+        ..Member::default()
+    };
+    let sprints = vec![
+        sprint("long", "2026-08-01T00:00:00Z", "2026-09-01T00:00:00Z"),
+        sprint("late", "2026-08-10T00:00:00Z", "2026-08-20T00:00:00Z"),
+    ];
+    let known = Dimensions::new([(Entity::Sprints, sprints)].into());
+    let sprint_of = |start: &str, sprint: Cell, team: Cell| {
+        let cells = [("start", text(start)), ("d", Cell::Integer(60)), ("sprint", sprint), ("team", team)];
+        landed(translate(&mapping, &known, &cells)).1.sprint_id
+    };
+    assert_eq!(sprint_of("2026-08-12T08:00:00Z", text("long"), text("red")).as_deref(), Some("long"));
+    assert_eq!(sprint_of("2026-08-12T08:00:00Z", Cell::Null, text("red")).as_deref(), Some("late"));
+    assert_eq!(sprint_of("2026-08-20T00:00:00Z", Cell::Null, text("red")).as_deref(), Some("long"));
+    assert_eq!(sprint_of("2026-09-01T00:00:00Z", Cell::Null, text("red")), None);
+    assert_eq!(sprint_of("2026-08-12T08:00:00Z", Cell::Null, Cell::Null), None);
+}
+
+#[test]
+fn values_are_translated_by_the_list_and_by_nothing_else() {
+    let mapping = mapping(&format!(
+        "{START}\nduration_seconds = {{ column = \"d\", unit = \"seconds\" }}\n\
+         claimed_category = {{ column = \"kind\", values = {{ holiday = \"pto\", work = \"other\" }} }}"
+    ));
+    let cells = |kind: &str| [("start", text("2026-08-03T20:00:00Z")), ("d", Cell::Integer(60)), ("kind", text(kind))];
+    let (_, activity) = landed(translate(&mapping, &nothing_else(), &cells("holiday")));
+    assert_eq!(activity.claimed_category.as_deref(), Some("pto"));
+    assert_eq!(refused(translate(&mapping, &nothing_else(), &cells("golf"))), ("unknown_value", "claimed_category"));
+}
+
+#[test]
+fn the_source_record_is_kept_whole_with_columns_that_nobody_knows() {
+    let mapping = mapping(&format!("{START}\nduration_seconds = {{ column = \"d\", unit = \"seconds\" }}"));
+    let cells = [
+        ("start", text("2026-08-03T20:00:00Z")),
+        ("d", Cell::Integer(60)),
+        ("unknown", text("“kept” \u{0}")),
+        ("real", Cell::Real(0.1)),
+        ("infinite", Cell::Real(f64::INFINITY)),
+        ("blob", Cell::Bytes(vec![0, 255])),
+        ("nothing", Cell::Null),
+    ];
+    let (_, activity) = landed(translate(&mapping, &nothing_else(), &cells));
+    let kept: serde_json::Value = serde_json::from_str(&activity.source_row).unwrap();
+    let expected = serde_json::json!({
+        "start": "2026-08-03T20:00:00Z", "d": 60, "unknown": "“kept” \u{0}", "real": 0.1, "infinite": "inf",
+        "blob": "\\x00ff", "nothing": null, "id": 1, "who": "ada", "what": "coding",
+    });
+    assert_eq!(kept, expected);
+}
