@@ -5,11 +5,12 @@ TOOLS := .tools
 # The tools disagree about their dependencies' versions, so each group has an environment of its own.
 READERS := $(TOOLS)/python
 SAM := $(TOOLS)/sam
+LAMBDA := $(TOOLS)/lambda
 export WASTEWALK_PYTHON := $(CURDIR)/$(READERS)/bin/python
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test unit lint format template tools clean
+.PHONY: help run watch build test unit lint format template tools clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,12 +18,26 @@ help: ## Show what each target does
 run: ## Run everything on this machine over the demo organisation, and serve the page
 	cargo run
 
+# Where `wastewalk up --invoke` puts its storage, and the keys that it takes.
+watch: export AWS_ENDPOINT_URL_S3 := http://127.0.0.1:9001
+watch: export AWS_ENDPOINT_URL_DYNAMODB := http://127.0.0.1:9002
+watch: export AWS_ACCESS_KEY_ID := wastewalk
+watch: export AWS_SECRET_ACCESS_KEY := wastewalk-local
+watch: export AWS_REGION := us-east-1
+watch: export LAKE_BUCKET := wastewalk-lake
+watch: export TABLE_NAME := wastewalk
+watch: export SOURCE_URL ?= sqlite://$(CURDIR)/.wastewalk/demo.sqlite
+watch: export MAPPING ?= reference
+watch: $(LAMBDA)/.made ## Run the functions under cargo lambda watch, for `cargo run -- --invoke http://127.0.0.1:9000`
+	PATH="$(CURDIR)/$(LAMBDA)/bin:$$PATH" cargo lambda watch --ignore-changes --invoke-address 127.0.0.1 --invoke-port 9000
+
 build: ## Compile everything, tests included
 	cargo build --workspace --all-targets --locked
 
 test: lint template unit ## Install what is needed and run every check and every test
 
 unit: tools ## Run the tests: of each crate, and of the whole thread
+	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
 
 lint: ## Check formatting and lints; a warning is an error
@@ -38,11 +53,16 @@ template: $(SAM)/.made ## Check template.yaml and samconfig.toml as SAM and Clou
 	  AWS_DEFAULT_REGION=us-east-1 $(SAM)/cli/bin/sam validate --lint --config-env $$environment || exit 1; \
 	done
 
-tools: $(READERS)/.made ## Install what the tests use beside Rust, into .tools
+tools: $(READERS)/.made $(LAMBDA)/.made ## Install what the tests use beside Rust, into .tools
 
 $(READERS)/.made: tests/requirements.txt
 	$(PYTHON) -m venv --clear $(READERS)
 	$(READERS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+$(LAMBDA)/.made: tests/requirements-lambda.txt
+	$(PYTHON) -m venv --clear $(LAMBDA)
+	$(LAMBDA)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 $(SAM)/.made: tests/requirements-sam.txt tests/requirements-lint.txt

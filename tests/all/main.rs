@@ -4,3 +4,4 @@
 mod cesaw;
 mod promises;
 mod thread;
+mod watch;

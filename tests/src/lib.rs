@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use axum::{body::Body, http::Request, response::Response};
+use axum::{
+    body::Body,
+    http::{Request, Uri},
+    response::Response,
+};
 use intake::mapping::Mapping;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -15,7 +19,7 @@ use wastewalk::{
     bus::Faults,
     demo,
     progress::Show,
-    stack::{Settings, Stack},
+    stack::{Ports, Settings, Stack},
     up::{self, Work},
 };
 
@@ -50,6 +54,11 @@ impl House {
         Ok(house)
     }
 
+    /// The source's address.
+    pub fn source_url(&self) -> String {
+        format!("sqlite://{}", self.source.display())
+    }
+
     /// Changes the source.
     pub async fn execute(&self, statements: &str) -> anyhow::Result<()> {
         use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, sqlite::SqliteConnectOptions};
@@ -77,11 +86,18 @@ impl House {
 
     /// Starts a stack here.
     pub async fn stack(&self, faults: Option<Faults>) -> anyhow::Result<Stack> {
+        self.stack_with(faults, None).await
+    }
+
+    /// Starts a stack here whose functions run elsewhere.
+    pub async fn stack_with(&self, faults: Option<Faults>, invoke: Option<Uri>) -> anyhow::Result<Stack> {
         Stack::start(Settings {
             data: self.folder.path().join("data"),
-            source_url: format!("sqlite://{}", self.source.display()),
+            source_url: self.source_url(),
             mapping: self.mapping.clone(),
             faults,
+            ports: Ports::default(),
+            invoke,
         })
         .await
     }

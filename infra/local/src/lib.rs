@@ -5,6 +5,7 @@
 
 pub mod bus;
 pub mod demo;
+pub mod invoke;
 pub mod progress;
 pub mod s3;
 pub mod stack;

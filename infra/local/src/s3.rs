@@ -102,20 +102,23 @@ impl S3Server {
     }
 }
 
-/// Serves the buckets under `root`, which is made if it is missing, to whoever signs with `credentials`.
+/// Serves the buckets under `root`, which is made if it is missing, on a port of 127.0.0.1 (0 is any free one), to whoever
+/// signs with `credentials`.
 /// Each object that was put or copied is announced to `events` before the request is answered.
 ///
 /// # Errors
 /// If `root` cannot be used, is in use by another process, or no port is free.
 pub async fn serve(
     root: &Path,
+    port: u16,
     credentials: &Credentials,
     events: UnboundedSender<ObjectCreated>,
 ) -> anyhow::Result<S3Server> {
     let backend = Backend::open(root, events)?;
     let mut service = S3ServiceBuilder::new(backend);
     service.set_auth(SimpleAuth::from_single(credentials.access_key.clone(), credentials.secret_key.clone()));
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("the S3 server found no free port")?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    let listener = listener.with_context(|| format!("port {port} cannot be used for S3"))?;
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(false);
     let accepting = tokio::spawn(accept(listener, service.build(), stopped));
@@ -838,7 +841,7 @@ mod tests {
     async fn fixture() -> Fixture {
         let root = tempfile::tempdir().unwrap();
         let (sender, events) = unbounded_channel();
-        let server = serve(root.path(), &credentials(), sender).await.unwrap();
+        let server = serve(root.path(), 0, &credentials(), sender).await.unwrap();
         let client = client(&server, &credentials().secret_key);
         client.create_bucket().bucket(BUCKET).send().await.unwrap();
         Fixture { root, server, client, events }
@@ -1099,11 +1102,11 @@ mod tests {
         let s3 = fixture().await;
         s3.put("kept", "x").await;
         fs::write(s3.root.path().join(STAGING).join("9"), "half an upl").unwrap();
-        let second = serve(s3.root.path(), &credentials(), unbounded_channel().0).await;
+        let second = serve(s3.root.path(), 0, &credentials(), unbounded_channel().0).await;
         assert!(format!("{:#}", second.unwrap_err()).contains("in use"));
         let Fixture { root, server, .. } = s3;
         server.stop().await.unwrap();
-        let server = serve(root.path(), &credentials(), unbounded_channel().0).await.unwrap();
+        let server = serve(root.path(), 0, &credentials(), unbounded_channel().0).await.unwrap();
         let client = client(&server, &credentials().secret_key);
         let kept = client.get_object().bucket(BUCKET).key("kept").send().await.unwrap();
         assert_eq!(kept.body.collect().await.unwrap().to_vec(), b"x");

@@ -21,7 +21,8 @@ use aws_sdk_dynamodb::{
     types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
 };
 use futures::FutureExt;
-use intake::{Intake, mapping::Mapping};
+use hyper::Uri;
+use intake::{Intake, mapping::Mapping, record::RunRecord};
 use shared::{
     annotator::{Annotator, Register, Runner},
     contribution::ContributionStore,
@@ -36,12 +37,11 @@ use tokio::{
 
 use crate::{
     bus::{self, Bus, Faults, Handler},
+    invoke::Invoker,
     s3::{Credentials, S3Server, serve},
     template::Template,
 };
 
-const BUCKET: &str = "wastewalk-lake";
-const TABLE: &str = "wastewalk";
 const REGION: &str = "us-east-1";
 
 /// What a stack is started with.
@@ -54,7 +54,29 @@ pub struct Settings {
     pub mapping: Mapping,
     /// What goes wrong on the way of an event, for tests.
     pub faults: Option<Faults>,
+    /// Where S3 and DynamoDB listen; 0 is any free port.
+    pub ports: Ports,
+    /// Where the functions run, unless in this process: the address of `cargo lambda watch`.
+    pub invoke: Option<Uri>,
 }
+
+/// Ports on 127.0.0.1.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ports {
+    /// Of S3.
+    pub s3: u16,
+    /// Of DynamoDB.
+    pub dynamodb: u16,
+}
+
+/// The bucket of every local stack.
+pub const BUCKET: &str = "wastewalk-lake";
+/// The table of every local stack.
+pub const TABLE: &str = "wastewalk";
+/// The access key's id of every local stack.
+pub const ACCESS_KEY: &str = "wastewalk";
+/// The secret of [`ACCESS_KEY`]. No secret: it keeps other programs from writing by mistake.
+pub const SECRET_KEY: &str = "wastewalk-local";
 
 /// A running stack. Stops when dropped; [`Stack::stop`] waits for it.
 pub struct Stack {
@@ -62,8 +84,9 @@ pub struct Stack {
     pub lake: Lake,
     /// The contributions.
     pub store: ContributionStore,
-    /// The intake function.
+    /// The intake function, in this process.
     pub intake: Intake,
+    invoker: Option<Invoker>,
     /// The events and queues, with every other function behind them.
     pub bus: Bus,
     /// The API function.
@@ -73,6 +96,7 @@ pub struct Stack {
     /// A client of the embedded S3, for whoever wants to look or to break something.
     pub s3_client: aws_sdk_s3::Client,
     s3: S3Server,
+    dynamodb_endpoint: String,
     dynamodb: JoinHandle<()>,
     stop_dynamodb: oneshot::Sender<()>,
     _lock: File,
@@ -89,25 +113,23 @@ impl Stack {
         let register = Register::built_in()?;
         let template = Template::built_in(BUCKET)?;
 
-        let credentials = Credentials { access_key: "wastewalk".to_owned(), secret_key: "wastewalk-local".to_owned() };
+        let credentials = Credentials { access_key: ACCESS_KEY.to_owned(), secret_key: SECRET_KEY.to_owned() };
         let (events, announced) = mpsc::unbounded_channel();
-        let s3 = serve(&data.join("s3"), &credentials, events).await?;
+        let s3 = serve(&data.join("s3"), settings.ports.s3, &credentials, events).await?;
         let s3_client = s3_client(&s3.endpoint(), &credentials);
         create_bucket(&s3_client).await?;
         let lake = Lake::new(s3_client.clone(), BUCKET);
 
-        let (dynamodb, endpoint, stop_dynamodb) = dynamodb(&data.join("table.sqlite")).await?;
+        let (dynamodb, endpoint, stop_dynamodb) = dynamodb(&data.join("table.sqlite"), settings.ports.dynamodb).await?;
         let table = dynamodb_client(&endpoint, &credentials);
         create_table(&table).await?;
         let store = ContributionStore::new(table.clone(), TABLE);
 
-        let aggregate = Aggregate::new(lake.clone(), store.clone(), register);
-        let handlers = BTreeMap::from([
-            ("annotate-classify".to_owned(), annotator(&lake, register, Classify::built_in()?)?),
-            ("annotate-scope".to_owned(), annotator(&lake, register, Scope)?),
-            ("annotate-automation".to_owned(), annotator(&lake, register, Automation)?),
-            ("aggregate".to_owned(), aggregator(aggregate)),
-        ]);
+        let invoker = settings.invoke.as_ref().map(Invoker::new);
+        let handlers = match &invoker {
+            Some(invoker) => FUNCTIONS.map(|function| (function.to_owned(), invoker.handler(function))).into(),
+            None => handlers(&lake, &store, register)?,
+        };
         let mut bus = Bus::new(&template, handlers, bus::Settings::default())?;
         if let Some(faults) = settings.faults {
             bus = bus.with_faults(faults);
@@ -117,7 +139,42 @@ impl Stack {
         let intake = Intake::new(lake.clone(), table, TABLE, settings.mapping, settings.source_url);
         // This process has the table to itself, so whoever held the lease is gone.
         intake.leases.free().await?;
-        Ok(Self { lake, store, intake, bus, api, register, s3_client, s3, dynamodb, stop_dynamodb, _lock: lock })
+        Ok(Self {
+            lake,
+            store,
+            intake,
+            invoker,
+            bus,
+            api,
+            register,
+            s3_client,
+            s3,
+            dynamodb_endpoint: endpoint,
+            dynamodb,
+            stop_dynamodb,
+            _lock: lock,
+        })
+    }
+
+    /// What a function that runs elsewhere needs in its environment to find this stack.
+    pub fn environment(&self) -> [(&'static str, String); 7] {
+        [
+            ("AWS_ENDPOINT_URL_S3", self.s3.endpoint()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb_endpoint.clone()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("LAKE_BUCKET", BUCKET.to_owned()),
+            ("TABLE_NAME", TABLE.to_owned()),
+        ]
+    }
+
+    /// Runs intake, as its schedule does.
+    pub async fn read_source(&self) -> anyhow::Result<RunRecord> {
+        match &self.invoker {
+            Some(invoker) => Ok(invoker.invoke("intake", &serde_json::json!({})).await?),
+            None => Ok(self.intake.handle().await?),
+        }
     }
 
     /// The days that the table does not show as the lake has them, under this logic.
@@ -155,6 +212,24 @@ fn lock(data: &Path) -> anyhow::Result<File> {
             data.display()
         ),
     }
+}
+
+/// The functions that read a queue.
+const FUNCTIONS: [&str; 4] = ["annotate-classify", "annotate-scope", "annotate-automation", "aggregate"];
+
+/// Their own handlers, in this process.
+fn handlers(
+    lake: &Lake,
+    store: &ContributionStore,
+    register: &'static Register,
+) -> anyhow::Result<BTreeMap<String, Handler>> {
+    let [classify, scope, automation, aggregate] = FUNCTIONS.map(str::to_owned);
+    Ok(BTreeMap::from([
+        (classify, annotator(lake, register, Classify::built_in()?)?),
+        (scope, annotator(lake, register, Scope)?),
+        (automation, annotator(lake, register, Automation)?),
+        (aggregate, aggregator(Aggregate::new(lake.clone(), store.clone(), register))),
+    ]))
 }
 
 fn annotator<A: Annotator>(lake: &Lake, register: &Register, annotator: A) -> anyhow::Result<Handler> {
@@ -212,11 +287,12 @@ async fn create_bucket(client: &aws_sdk_s3::Client) -> anyhow::Result<()> {
     }
 }
 
-async fn dynamodb(file: &Path) -> anyhow::Result<(JoinHandle<()>, String, oneshot::Sender<()>)> {
+async fn dynamodb(file: &Path, port: u16) -> anyhow::Result<(JoinHandle<()>, String, oneshot::Sender<()>)> {
     let path = file.to_str().context("the data folder's name is not UTF-8")?;
     let database = dynoxide::Database::new(path)
         .map_err(|error| anyhow::anyhow!("the table {} cannot be opened: {error}", file.display()))?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = TcpListener::bind(("127.0.0.1", port)).await;
+    let listener = listener.with_context(|| format!("port {port} cannot be used for DynamoDB"))?;
     let endpoint = format!("http://{}", listener.local_addr()?);
     let (stop, stopped) = oneshot::channel();
     let server = tokio::spawn(async move {

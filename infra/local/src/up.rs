@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use api::{Overview, Request, figure::Answer};
 use clap::{Args, ValueEnum};
+use hyper::Uri;
 use intake::{Intake, mapping::Mapping, record::RunRecord};
 use shared::{lake::LakeKey, telemetry::chain};
 use tokio::net::TcpListener;
@@ -18,7 +19,7 @@ use tokio::net::TcpListener;
 use crate::{
     demo,
     progress::{Progress, Show},
-    stack::{Settings, Stack},
+    stack::{Ports, Settings, Stack},
 };
 
 /// How often what is undone is announced again before it counts as stuck.
@@ -45,6 +46,15 @@ pub struct Up {
     /// Where the page is served
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// Where the functions run, such as http://127.0.0.1:9000 of `make watch` [default: in this process]
+    #[arg(long, value_name = "URL")]
+    invoke: Option<Uri>,
+    /// Where the embedded S3 listens [default: a free port; 9001 with --invoke]
+    #[arg(long, value_name = "PORT")]
+    s3_port: Option<u16>,
+    /// Where the embedded DynamoDB listens [default: a free port; 9002 with --invoke]
+    #[arg(long, value_name = "PORT")]
+    dynamodb_port: Option<u16>,
     /// No progress, only the result
     #[arg(long, short)]
     quiet: bool,
@@ -78,7 +88,14 @@ impl Up {
             format!("the folder {} cannot be made; choose another one with --data DIR", self.data.display())
         })?;
         let source_url = self.source_url().await?;
-        let settings = Settings { data: self.data.clone(), source_url, mapping, faults: None };
+        let settings = Settings {
+            data: self.data.clone(),
+            source_url,
+            mapping,
+            faults: None,
+            ports: self.ports(),
+            invoke: self.invoke.clone(),
+        };
         let stack = Stack::start(settings).await?;
         keep_to_one_source(&stack, &self.data).await?;
         let work = work(&stack, self.show()).await?;
@@ -100,6 +117,12 @@ impl Up {
             Some(reason) if self.once => bail!("{reason}"),
             _ => Ok(()),
         }
+    }
+
+    /// Functions that run elsewhere have to know where to find storage before they start.
+    fn ports(&self) -> Ports {
+        let default = if self.invoke.is_some() { Ports { s3: 9001, dynamodb: 9002 } } else { Ports::default() };
+        Ports { s3: self.s3_port.unwrap_or(default.s3), dynamodb: self.dynamodb_port.unwrap_or(default.dynamodb) }
     }
 
     async fn listen(&self) -> anyhow::Result<TcpListener> {
@@ -180,11 +203,11 @@ impl Up {
 
 /// One intake run, then everything that follows from it, until nothing is left to do.
 pub async fn work(stack: &Stack, show: Show) -> anyhow::Result<Work> {
-    let run = match stack.intake.handle().await {
+    let run = match stack.read_source().await {
         Ok(record) => Ok(record),
         // The source may die: what was captured keeps being served. With nothing captured there is nothing to serve.
-        Err(error) if stack.lake.newest_bases(None).await?.is_empty() => return Err(error.into()),
-        Err(error) => Err(chain(&error)),
+        Err(error) if stack.lake.newest_bases(None).await?.is_empty() => return Err(error),
+        Err(error) => Err(chain(error.as_ref())),
     };
     // What this run captured, and what a process that was killed left behind.
     let captured = run.iter().flat_map(|record| &record.objects).filter_map(|key| key.parse().ok());
