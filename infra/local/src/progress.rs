@@ -28,6 +28,25 @@ pub enum Show {
     Nothing,
 }
 
+/// Says that the source is being read, until it is dropped; only to a person.
+pub struct Reading(ProgressBar);
+
+impl Reading {
+    /// Starts saying so.
+    pub fn new(show: Show) -> Self {
+        let spinner = if show == Show::Bar { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        spinner.set_message("reading the source");
+        spinner.enable_steady_tick(EVERY);
+        Self(spinner)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// Days on their way to the table.
 pub struct Progress {
     show: Show,

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     demo,
-    progress::{Progress, Show},
+    progress::{Progress, Reading, Show},
     stack::{Ports, Settings, Stack},
 };
 
@@ -203,12 +203,14 @@ impl Up {
 
 /// One intake run, then everything that follows from it, until nothing is left to do.
 pub async fn work(stack: &Stack, show: Show) -> anyhow::Result<Work> {
+    let reading = Reading::new(show);
     let run = match stack.read_source().await {
         Ok(record) => Ok(record),
         // The source may die: what was captured keeps being served. With nothing captured there is nothing to serve.
         Err(error) if stack.lake.newest_bases(None).await?.is_empty() => return Err(error),
         Err(error) => Err(chain(error.as_ref())),
     };
+    drop(reading);
     // What this run captured, and what a process that was killed left behind.
     let captured = run.iter().flat_map(|record| &record.objects).filter_map(|key| key.parse().ok());
     let captured = captured.filter(|key: &LakeKey| key.partition().is_some());
