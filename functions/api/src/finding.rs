@@ -7,8 +7,9 @@ use shared::{
 };
 
 use crate::{
+    answer::{Answer, StereotypeFigure},
     evidence::{Evidence, Group},
-    figure::{Answer, Status, StereotypeFigure},
+    figure::Status,
     hours::Basis,
     selection::{Selection, written},
 };

@@ -172,8 +172,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        answer::Answer,
         evidence::Evidence,
-        figure::Answer,
         sample::{HOUR, Row, evidence, four_teams, named, register, row, sprint},
     };
 

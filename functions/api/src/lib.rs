@@ -1,10 +1,11 @@
 //! The API: figures from contributions, as JSON and as a page.
 //!
 //! A request flows through the modules in this order: [`selection`] says what is asked for, [`evidence`] reads what
-//! answers it, [`figure`], [`hours`] and [`finding`] compute from that alone, [`freshness`] says how old it is, and
+//! answers it, [`figure`], [`hours`], [`answer`] and [`finding`] compute from that alone, [`freshness`] says how old it is, and
 //! `routes`, [`page`] and [`problem`] turn it into responses. Nothing here knows an annotator by name: which figures
 //! there are, and what they mean, is what the register's declarations say.
 
+pub mod answer;
 pub mod directory;
 pub mod evidence;
 pub mod figure;
@@ -37,7 +38,7 @@ pub use problem::ApiError;
 pub use routes::router;
 pub use selection::Request;
 
-use crate::{directory::Directory, evidence::Evidence, figure::Answer, finding::Finding, selection::Selection};
+use crate::{answer::Answer, directory::Directory, evidence::Evidence, finding::Finding, selection::Selection};
 
 /// Names and sprints are read again after this long.
 const DIRECTORY_LIFETIME: Duration = Duration::from_secs(60);

@@ -14,8 +14,8 @@ use shared::annotator::Logic;
 
 use crate::{
     Api, ApiError, Request,
+    answer::Answer,
     evidence::Evidence,
-    figure::Answer,
     finding::{Finding, findings},
     freshness::Health,
     page::{self, View},

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use api::{Overview, Request, figure::Answer};
+use api::{Overview, Request, answer::Answer};
 use clap::{Args, ValueEnum};
 use hyper::Uri;
 use intake::{Intake, mapping::Mapping, record::RunRecord};

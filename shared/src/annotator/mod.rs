@@ -6,11 +6,13 @@
 pub mod declaration;
 pub mod register;
 mod runner;
+mod serve;
 
 use arrow::{array::ArrayRef, error::ArrowError};
 
 pub use register::{Logic, Register};
 pub use runner::{AnnotatorFailure, Outcome, Runner};
+pub use serve::serve;
 
 use crate::{column::NoSuchColumn, lake::siblings::Rows};
 

@@ -8,7 +8,7 @@ use super::{
     text,
     view::{Part, Section, Week},
 };
-use crate::figure::Answer;
+use crate::answer::{Answer, StereotypeFigure};
 
 /// Bars and rows of a Pareto; what comes after is one row.
 const PARETO_ROWS: usize = 10;
@@ -207,7 +207,7 @@ struct ParetoRow {
 }
 
 fn pareto_rows(answer: &Answer) -> (Vec<ParetoRow>, i64) {
-    let seconds = |figure: &crate::figure::StereotypeFigure| figure.numerator_seconds.unwrap_or_default();
+    let seconds = |figure: &StereotypeFigure| figure.numerator_seconds.unwrap_or_default();
     let mut shares: Vec<(String, i64)> = answer
         .by_stereotype
         .iter()

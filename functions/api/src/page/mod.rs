@@ -11,7 +11,8 @@ pub use view::{Change, Part, Section, View, Week};
 
 use crate::{
     Request,
-    figure::{Answer, Status},
+    answer::Answer,
+    figure::Status,
     finding::{Finding, people},
     freshness::HealthStatus,
     problem::Problem,
