@@ -6,11 +6,12 @@ TOOLS := .tools
 READERS := $(TOOLS)/python
 SAM := $(TOOLS)/sam
 LAMBDA := $(TOOLS)/lambda
+MINISTACK := $(TOOLS)/ministack
 export WASTEWALK_PYTHON := $(CURDIR)/$(READERS)/bin/python
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run watch build test unit lint format template tools clean
+.PHONY: help run watch build test unit deployed lint format template tools clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,11 +35,15 @@ watch: $(LAMBDA)/.made ## Run the functions under cargo lambda watch, for `cargo
 build: ## Compile everything, tests included
 	cargo build --workspace --all-targets --locked
 
-test: lint template unit ## Install what is needed and run every check and every test
+test: lint template unit deployed ## Install what is needed and run every check and every test
 
 unit: tools ## Run the tests: of each crate, and of the whole thread
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
+
+deployed: $(MINISTACK)/.made ## Deploy template.yaml to an emulator of AWS, and run the tests of that
+	cargo build --workspace --bins --locked
+	$(MINISTACK)/bin/python -B tests/deployed/deployed.py
 
 lint: ## Check formatting and lints; a warning is an error
 	cargo fmt --all --check
@@ -70,6 +75,11 @@ $(SAM)/.made: tests/requirements-sam.txt tests/requirements-lint.txt
 	$(SAM)/cli/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-sam.txt
 	$(PYTHON) -m venv --clear $(SAM)/lint
 	$(SAM)/lint/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-lint.txt
+	touch $@
+
+$(MINISTACK)/.made: tests/requirements-ministack.txt
+	$(PYTHON) -m venv --clear $(MINISTACK)
+	$(MINISTACK)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 clean: ## Remove what was built, the tools and the local stack's data
