@@ -6,7 +6,7 @@ use aws_sdk_s3::types::MetadataDirective;
 use serde_json::{Value, json};
 use shared::{
     annotator::Runner,
-    contribution::{Cell, Contribution, Extent, Pointer, Scope},
+    contribution::{Cell, Contribution, Extent, Measure, Pointer, Scope},
     event::{ObjectCreated, Request},
     lake::{Created, Entity, LakeError, LakeKey, Partition, Sealed, Sha256},
 };
@@ -216,7 +216,8 @@ async fn a_contribution_larger_than_an_item_is_stored_in_parts_and_read_whole() 
     let pointer = Pointer { partition, base: Sha256::of("x"), total: Extent::default() };
     // Digests do not compress, so this is more than the 400 KB that DynamoDB takes in one item.
     let people = (0..20_000).map(|person| Sha256::of(person.to_string()).to_string()).collect();
-    let cell = Cell { people, ..Cell::default() };
+    let measures = BTreeMap::from([("x".to_owned(), Measure { people, ..Measure::default() })]);
+    let cell = Cell { measures, ..Cell::default() };
     let contribution = Contribution { by_stereotype: vec![cell], by_sprint: Vec::new() };
     let large = BTreeMap::from([(Scope::Organisation, contribution)]);
     stack.store.publish(logic, &pointer, &large).await?;
@@ -277,6 +278,13 @@ async fn the_lake_follows_the_source_through_edits_moves_and_deletes_and_forgets
     let scope = insight(&answer, "out-of-sprint")?;
     assert_eq!((&scope["numerator_seconds"], &scope["denominator_seconds"]), (&json!(0), &json!(60)));
 
+    // A typing mistake puts a row into the far future, and is mended: the newest day is again one that has rows.
+    house.execute("UPDATE activities SET started_at = '2062-03-05T09:00:00Z'").await?;
+    up::work(&stack, Show::Nothing).await?.run.expect("a run");
+    house.execute("UPDATE activities SET started_at = '2026-03-06T09:00:00Z'").await?;
+    up::work(&stack, Show::Nothing).await?.run.expect("a run");
+    assert_eq!(json(&stack, "/v1/insights").await?["selection"]["to"], json!("2026-03-07"));
+
     // History as we knew it: every earlier object is still there, byte for byte.
     let last = files(&house.lake())?;
     assert!(first.iter().all(|(name, bytes)| last.get(name) == Some(bytes)));
@@ -300,12 +308,13 @@ async fn what_cannot_be_translated_is_quarantined_whole_with_a_reason() -> anyho
                 (18, 1, NULL, 'code', '2026-03-02T08:00:00Z', 1, 'maybe', NULL, NULL, NULL, NULL),
                 (19, 1, NULL, 'code', '2026-03-02T08:00:00Z', 1, 1, 6, NULL, NULL, NULL),
                 (20, 1, NULL, x'ff', '2026-03-02T08:00:00Z', 1, 1, NULL, NULL, NULL, NULL),
-                (21, 1, NULL, 'code', '2026-03-02T08:00:00Z', NULL, 1, NULL, NULL, NULL, NULL)",
+                (21, 1, NULL, 'code', '2026-03-02T08:00:00Z', NULL, 1, NULL, NULL, NULL, NULL),
+                (22, 'x' || hex(zeroblob(300)), NULL, 'code', '2026-03-02T08:00:00Z', 1, 1, NULL, NULL, NULL, NULL)",
         )
         .await?;
     let (stack, work) = house.worked().await?;
     let run = work.run.expect("a run");
-    assert_eq!((run.counts.read, run.counts.written, run.counts.quarantined, run.counts.open), (15, 3, 11, 1));
+    assert_eq!((run.counts.read, run.counts.written, run.counts.quarantined, run.counts.open), (16, 3, 12, 1));
     let read = wastewalk_tests::foreign("quarantine.py", &[house.lake().to_str().expect("UTF-8")])?;
     let by_key = |key: &str| {
         let rows = read.as_array().expect("rows");
@@ -324,6 +333,7 @@ async fn what_cannot_be_translated_is_quarantined_whole_with_a_reason() -> anyho
         ("18", "unreadable", "marked_in_sprint"),
         ("19", "out_of_range", "rating"),
         ("20", "unreadable", "stereotype_code"),
+        ("22", "too_long", "user_id"),
     ] {
         assert_eq!(by_key(key), (Some(reason.to_owned()), Some(field.to_owned()), json!(key)), "{key}");
     }
@@ -332,6 +342,30 @@ async fn what_cannot_be_translated_is_quarantined_whole_with_a_reason() -> anyho
     house.execute("DELETE FROM activities WHERE id > 10; INSERT INTO activity_stereotypes VALUES ('golf', 'Golf', 'other', 0)").await?;
     let run = up::work(&stack, Show::Nothing).await?.run.expect("a run");
     assert_eq!((run.counts.written + run.counts.unchanged, run.counts.quarantined), (4, 0));
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_comes_twice_on_a_day_lands_once_and_people_are_those_who_worked() -> anyhow::Result<()> {
+    let house = House::of(&SCHEMA.replace("activities (id INTEGER PRIMARY KEY", "activities (id INTEGER")).await?;
+    house.execute(SMALL).await?;
+    house
+        .execute(
+            "INSERT INTO activity_stereotypes VALUES ('off', 'Day off', 'pto', NULL);
+             INSERT INTO activities VALUES
+                (1, 2, NULL, 'code', '2026-03-02T15:00:00Z', 60, 1, NULL, NULL, NULL, NULL),
+                (9, 2, NULL, 'off', '2026-03-03T15:00:00Z', 60, 1, NULL, NULL, NULL, NULL);
+             DELETE FROM activities WHERE id = 3",
+        )
+        .await?;
+    let (stack, work) = house.worked().await?;
+    let run = work.run.expect("a run");
+    assert_eq!((run.counts.read, run.counts.written, run.counts.quarantined), (4, 3, 1));
+    assert_eq!(run.quarantined_by_reason, [("duplicate_key".to_owned(), 1)].into());
+    let answer = json(&stack, "/v1/insights").await?;
+    let automatable = insight(&answer, "automatable")?;
+    // The one with the day off has rows, but none of work.
+    assert_eq!((&automatable["rows"], &automatable["people"]), (&json!(2), &json!(1)));
     stack.stop().await
 }
 
@@ -346,8 +380,14 @@ async fn a_source_that_dies_or_drifts_leaves_the_answers_and_the_run_says_why() 
     assert!(reason.contains("activities.duration_seconds reads the column `duration`"), "{reason}");
     assert!(reason.contains("did you mean `durations`?"), "{reason}");
     assert_eq!(json(&stack, "/v1/insights").await?, before);
+    house
+        .execute("ALTER TABLE activities RENAME COLUMN durations TO duration; ALTER TABLE users RENAME TO userz")
+        .await?;
+    let reason = up::work(&stack, Show::Nothing).await?.run.expect_err("the table is gone");
+    assert!(reason.starts_with("sources/reference.toml:") && reason.contains("did you mean `userz`?"), "{reason}");
     let health = json(&stack, "/v1/health").await?;
-    assert!(health["last_run"]["failed"].as_str().is_some_and(|failed| failed.contains("duration")), "{health}");
+    assert_eq!(health["status"], "failing");
+    assert!(health["last_run"]["failed"].as_str().is_some_and(|failed| failed.contains("users")), "{health}");
     stack.stop().await
 }
 

@@ -53,7 +53,7 @@ fn start(stack: &Stack, house: &House, function: &str, port: u16) -> anyhow::Res
         .envs(stack.environment())
         .env("SOURCE_URL", house.source_url())
         .env("MAPPING", "reference")
-        .env("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{port}/.rt/{function}"))
+        .env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{port}/.rt/{function}"))
         .env("AWS_LAMBDA_FUNCTION_NAME", function)
         .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")
@@ -82,7 +82,9 @@ async fn the_deployed_binaries_do_the_whole_thread_behind_cargo_lambda_watch() -
     for function in FUNCTIONS {
         processes.0.push(start(&stack, &house, function, port)?);
     }
-    let work = up::work(&stack, Show::Nothing).await?;
+    // A function that ended at once leaves its invocation waiting for ever.
+    let work = tokio::time::timeout(Duration::from_secs(300), up::work(&stack, Show::Nothing));
+    let work = work.await.context("the functions do not answer")??;
     assert_eq!(work.run.map_err(anyhow::Error::msg)?.counts.quarantined, 2);
     let answer = json(&stack, "/v1/insights?scope=team:1").await?;
     assert_eq!(insight(&answer, "automatable")?["hours_per_sprint"]["value"], json!(147.2));

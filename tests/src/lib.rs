@@ -97,6 +97,7 @@ impl House {
             mapping: self.mapping.clone(),
             faults,
             ports: Ports::default(),
+            credentials: None,
             invoke,
         })
         .await

@@ -156,8 +156,11 @@ impl<'a> Group<'a> {
         match &self.scope {
             Scope::Organisation => any(None),
             Scope::Team(id) => any(Some(id)),
-            Scope::Sprint(_) => true,
-            Scope::Person(_) => self.cells().any(|cell| cell.key.sprint.is_some()),
+            Scope::Sprint(id) => self.directory.sprint(id).is_some_and(|sprint| sprint.days.is_some()),
+            Scope::Person(_) => {
+                let mut sprints = self.cells().filter_map(|cell| self.directory.sprint(cell.key.sprint.as_ref()?));
+                sprints.any(|sprint| sprint.days.is_some())
+            }
         }
     }
 }

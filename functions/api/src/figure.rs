@@ -55,7 +55,7 @@ pub struct Figure {
 impl Figure {
     /// What `insight` says of `cells`.
     pub fn of<'a>(insight: &Insight, cells: impl Iterator<Item = &'a Cell>) -> Self {
-        let (total, people) = add_up(insight, cells);
+        let total = add_up(insight, cells);
         let nothing = Measure::default();
         let measures: Vec<&Measure> =
             insight.numerator.iter().map(|column| total.measures.get(column).unwrap_or(&nothing)).collect();
@@ -81,7 +81,7 @@ impl Figure {
             ratio: measurable.then(|| ratio(numerator, denominator)).flatten(),
             covered_share: ratio(covered.seconds, population.seconds),
             rows: population.rows,
-            people: people.len(),
+            people: measures.first().map_or(0, |measure| measure.people.len()),
         }
     }
 
@@ -105,9 +105,8 @@ pub fn concerns(insight: &Insight, cell: &Cell) -> bool {
     first.is_some_and(|measure| measure.population.rows > 0)
 }
 
-fn add_up<'a>(insight: &Insight, cells: impl Iterator<Item = &'a Cell>) -> (Cell, BTreeSet<&'a str>) {
+fn add_up<'a>(insight: &Insight, cells: impl Iterator<Item = &'a Cell>) -> Cell {
     let mut total = Cell::default();
-    let mut people = BTreeSet::new();
     let divisor = match &insight.denominator {
         Denominator::Covered(column) => std::slice::from_ref(column),
         Denominator::Sum(columns) => columns.as_slice(),
@@ -123,11 +122,8 @@ fn add_up<'a>(insight: &Insight, cells: impl Iterator<Item = &'a Cell>) -> (Cell
                 None => drop(total.measures.insert((*column).clone(), measure.clone())),
             }
         }
-        if concerns(insight, cell) {
-            people.extend(cell.people.iter().map(String::as_str));
-        }
     }
-    (total, people)
+    total
 }
 
 fn denominator(insight: &Insight, total: &Cell) -> i64 {

@@ -96,8 +96,10 @@ pub fn findings(register: &Register, evidence: &Evidence) -> Vec<Finding> {
 fn find(insight: &Insight, answer: &Answer, group: &Group, evidence: &Evidence) -> Option<Finding> {
     let declared = insight.finding.as_ref()?;
     let ratio = answer.figure.ratio.filter(|ratio| *ratio >= declared.threshold)?;
-    let hours = answer.hours_per_sprint?;
-    let start = answer.by_stereotype.first()?;
+    let hours = answer.hours_per_sprint.filter(|hours| hours.seconds > 0)?;
+    // The largest by the hours that are quoted; where those are not kept by kind of activity, the first, by its seconds.
+    let quoted = |kind: &&StereotypeFigure| kind.hours_per_sprint.unwrap_or_default();
+    let start = answer.by_stereotype.iter().rev().max_by(|a, b| quoted(a).total_cmp(&quoted(b)))?;
     let name = group.directory.name(&group.scope);
     let selection = Selection { scope: group.scope.clone(), ..evidence.selection() };
     Some(Finding {

@@ -109,7 +109,11 @@ impl Health {
             .unzip();
         Self {
             status,
-            data_as_of: newest.map(|pointer| pointer.partition.generation.instant()),
+            // A run that found nothing new has seen that everything is still so.
+            data_as_of: newest.map(|pointer| {
+                let written = pointer.partition.generation.instant();
+                read_at.filter(|_| !failed).map_or(written, |read_at| read_at.max(written))
+            }),
             newest_day: newest.map(|pointer| pointer.partition.day),
             last_run,
             quarantined_by_reason: quarantined_by_reason.unwrap_or_default(),

@@ -156,9 +156,10 @@ fn complete_sprints<'a>(group: &Group<'a>) -> Units<'a, (String, String)> {
     units
 }
 
-/// The cells by day; an organisation's by team and day, unless it has no teams.
+/// The cells by day; an organisation's by team and day, unless no team has rows.
 fn worked_days<'a>(group: &Group<'a>) -> Units<'a, (usize, shared::time::LocalDay)> {
-    let groups = if group.teams.is_empty() { vec![group.days] } else { group.teams.clone() };
+    let teams: Vec<_> = group.teams.iter().copied().filter(|days| !days.is_empty()).collect();
+    let groups = if teams.is_empty() { vec![group.days] } else { teams };
     let days = groups
         .into_iter()
         .enumerate()

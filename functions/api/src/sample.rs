@@ -83,6 +83,7 @@ fn measure(row: &Row, value: Option<i64>, reason: &str) -> Measure {
     let mut measure = Measure::default();
     if row.work {
         measure.population = extent;
+        measure.people.insert(row.person.clone());
         match value {
             Some(value) => {
                 measure.sum = value;
@@ -110,7 +111,6 @@ fn cell(row: &Row, stereotype: bool, team: Option<&String>, sprint: Option<&Stri
             sprint: sprint.cloned(),
         },
         total: Extent { rows: 1, seconds: row.seconds },
-        people: [row.person.clone()].into(),
         measures: measures.into_iter().map(|(name, measure)| (name.to_owned(), measure)).collect(),
     }
 }

@@ -1,24 +1,29 @@
 //! Sorting any number of activities into days, and sealing each day as one file. Memory is bounded: what does not fit
 //! is sorted on disk.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+};
 
 use chrono::{DateTime, Utc};
-use ext_sort::{ExternalSorter, ExternalSorterBuilder, LimitedBufferBuilder};
+use ext_sort::{ChunkBuffer, ChunkBufferBuilder, ExternalSorter, ExternalSorterBuilder};
 use parquet::errors::ParquetError;
+use rayon::slice::ParallelSliceMut;
 use serde::{Deserialize, Serialize};
 use shared::{
     activity::{Activity, SCHEMA, to_batch},
-    lake::{Entity, Sealed, parquet_file::Writer},
+    lake::{Entity, Sealed, Sha256, parquet_file::Writer},
     time::LocalDay,
 };
 
 use crate::translate::Rejected;
 
-/// Activities that are sorted in memory at a time.
-const SORTED_IN_MEMORY: usize = 20_000;
-/// Activities that become one batch of a file.
+/// Bytes of activities that are sorted in memory at a time; rows differ in size by orders of magnitude.
+const SORTED_IN_MEMORY: usize = 32 * 1024 * 1024;
+/// Activities that become one batch of a file, and the bytes of text in them, whichever is reached first.
 const BATCH: usize = 4_096;
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// The days could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -74,21 +79,16 @@ pub fn seal_days(
     mut emit: impl FnMut(Output) -> Result<(), DaysError>,
 ) -> Result<(), DaysError> {
     let sort = |reason: &dyn std::fmt::Display| DaysError::Sort(reason.to_string());
-    let sorter: ExternalSorter<Placed, io::Error> = ExternalSorterBuilder::new()
-        .with_buffer(LimitedBufferBuilder::new(SORTED_IN_MEMORY, false))
+    let sorter: ExternalSorter<Placed, io::Error, Bounded> = ExternalSorterBuilder::new()
+        .with_buffer(Bounded)
+        // One thread: a function has hardly more, and the reader needs one too.
+        .with_threads_number(1)
         .build()
         .map_err(|error| sort(&error))?;
     let sorted = sorter.sort_by(activities.map(Ok), |a: &Placed, b: &Placed| a.order().cmp(&b.order()));
     let mut current: Option<OpenDay> = None;
-    let mut last: Option<Placed> = None;
     for placed in sorted.map_err(|error| sort(&error))? {
         let placed = placed.map_err(|error| sort(&error))?;
-        // The key is the last part of the order, so whatever a join multiplied lies side by side.
-        if last.as_ref().is_some_and(|last| last.order() == placed.order()) {
-            emit(Output::Rejected(Box::new(duplicate(*placed.activity))))?;
-            continue;
-        }
-        last = Some(placed.clone());
         let mut open = match current.take() {
             Some(open) if open.day == placed.day => open,
             other => {
@@ -98,7 +98,11 @@ pub fn seal_days(
                 OpenDay::new(source, placed.day)?
             }
         };
-        open.push(*placed.activity)?;
+        if open.ids.insert(short_digest(&placed.activity.activity_id)) {
+            open.push(*placed.activity)?;
+        } else {
+            emit(Output::Rejected(Box::new(duplicate(*placed.activity))))?;
+        }
         current = Some(open);
     }
     match current {
@@ -127,25 +131,89 @@ fn duplicate(activity: Activity) -> Rejected {
     }
 }
 
+/// About how many bytes of memory an activity takes.
+fn weight(activity: &Activity) -> usize {
+    size_of::<Activity>() + activity.source_row.len() + activity.note.as_ref().map_or(0, String::len)
+}
+
+/// Makes buffers of the sorter that are full after [`SORTED_IN_MEMORY`] bytes.
+#[derive(Default)]
+struct Bounded;
+
+impl ChunkBufferBuilder<Placed> for Bounded {
+    type Buffer = BoundedBuffer;
+
+    fn build(&self) -> BoundedBuffer {
+        BoundedBuffer { placed: Vec::new(), bytes: 0 }
+    }
+}
+
+struct BoundedBuffer {
+    placed: Vec<Placed>,
+    bytes: usize,
+}
+
+impl ChunkBuffer<Placed> for BoundedBuffer {
+    fn push(&mut self, placed: Placed) {
+        self.bytes += weight(&placed.activity);
+        self.placed.push(placed);
+    }
+
+    fn len(&self) -> usize {
+        self.placed.len()
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= SORTED_IN_MEMORY
+    }
+}
+
+impl IntoIterator for BoundedBuffer {
+    type Item = Placed;
+    type IntoIter = std::vec::IntoIter<Placed>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.placed.into_iter()
+    }
+}
+
+impl ParallelSliceMut<Placed> for BoundedBuffer {
+    fn as_parallel_slice_mut(&mut self) -> &mut [Placed] {
+        &mut self.placed
+    }
+}
+
+/// Half a SHA-256: enough to tell any number of ids apart, in 16 bytes each however long they are.
+fn short_digest(id: &str) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(&Sha256::of(id).bytes()[..16]);
+    short
+}
+
 struct OpenDay {
     day: LocalDay,
     writer: Writer,
+    ids: HashSet<[u8; 16]>,
     batch: Vec<Activity>,
+    batch_bytes: usize,
 }
 
 impl OpenDay {
     fn new(source: &str, day: LocalDay) -> Result<Self, ParquetError> {
-        Ok(Self { day, writer: Writer::new(SCHEMA.clone(), &metadata(source))?, batch: Vec::new() })
+        let writer = Writer::new(SCHEMA.clone(), &metadata(source))?;
+        Ok(Self { day, writer, ids: HashSet::new(), batch: Vec::new(), batch_bytes: 0 })
     }
 
     fn push(&mut self, activity: Activity) -> Result<(), ParquetError> {
+        self.batch_bytes += weight(&activity);
         self.batch.push(activity);
-        if self.batch.len() == BATCH { self.flush() } else { Ok(()) }
+        if self.batch.len() == BATCH || self.batch_bytes > BATCH_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), ParquetError> {
         self.writer.write(&to_batch(&self.batch)?)?;
         self.batch.clear();
+        self.batch_bytes = 0;
         Ok(())
     }
 

@@ -167,13 +167,76 @@ pub enum InstantFormat {
     Date,
     /// A number of units since 1970 in UTC; nanoseconds in one unit.
     Unix(i64),
-    /// A pattern in the notation of `strftime`, without an offset.
+    /// A pattern in the notation of `strftime`.
     Pattern {
         /// The pattern.
         pattern: String,
-        /// Whether it says the time of day.
-        has_time: bool,
+        /// What it says besides the day.
+        precision: Precision,
     },
+}
+
+/// What a pattern says of an instant, besides its day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// Nothing.
+    Day,
+    /// The time of day.
+    Time,
+    /// The time of day and its offset from UTC.
+    Offset,
+}
+
+impl InstantFormat {
+    /// Whether an instant in this format needs no zone.
+    pub fn says_offset(&self) -> bool {
+        match self {
+            Self::Rfc3339 | Self::Unix(_) => true,
+            Self::Pattern { precision, .. } => *precision == Precision::Offset,
+            Self::Iso | Self::Date => false,
+        }
+    }
+}
+
+/// What a pattern of `strftime` says besides the day, or why it cannot be read.
+fn precision(pattern: &str) -> Result<Precision, &'static str> {
+    use chrono::format::{Fixed, Item, Numeric, StrftimeItems};
+    let (mut day, mut hour, mut half, mut minute, mut offset) = (false, false, None, false, false);
+    for item in StrftimeItems::new(pattern) {
+        match item {
+            Item::Error => return Err("is no strftime pattern"),
+            Item::Numeric(Numeric::Day | Numeric::Ordinal, _) => day = true,
+            Item::Numeric(Numeric::Hour, _) => hour = true,
+            Item::Numeric(Numeric::Hour12, _) => half = Some(half.unwrap_or(false)),
+            Item::Fixed(Fixed::LowerAmPm | Fixed::UpperAmPm) => half = Some(true),
+            Item::Numeric(Numeric::Minute, _) => minute = true,
+            Item::Numeric(Numeric::Timestamp, _) => return Err("counts units since 1970; use the format unix_seconds"),
+            Item::Fixed(Fixed::TimezoneName) => {
+                return Err("names a zone by letters, which are ambiguous; declare `zone`");
+            }
+            Item::Fixed(
+                Fixed::TimezoneOffset
+                | Fixed::TimezoneOffsetColon
+                | Fixed::TimezoneOffsetDoubleColon
+                | Fixed::TimezoneOffsetTripleColon
+                | Fixed::TimezoneOffsetColonZ
+                | Fixed::TimezoneOffsetZ,
+            ) => offset = true,
+            Item::Fixed(Fixed::RFC2822 | Fixed::RFC3339) => {
+                return Err("is a format of its own; use the format rfc3339");
+            }
+            _ => {}
+        }
+    }
+    match (day, hour || half == Some(true), minute, offset) {
+        (false, ..) => Err("says no day"),
+        (_, false, _, _) if half.is_some() => Err("says an hour from 1 to 12 without %p"),
+        (_, true, false, _) => Err("says an hour without its minutes"),
+        (_, true, true, true) => Ok(Precision::Offset),
+        (_, true, true, false) => Ok(Precision::Time),
+        (_, false, _, true) => Err("says an offset without a time"),
+        (_, false, _, false) => Ok(Precision::Day),
+    }
 }
 
 /// Which zone a time without an offset is in.
@@ -350,7 +413,12 @@ impl Parser<'_> {
                 None => {}
             }
         }
-        let (line, select) = (self.line_of(select), self.text(select, "select")?.trim().to_owned());
+        let (line, select) = (self.line_of(select), self.text(select, "select")?);
+        let select = select.trim().trim_end_matches(';').trim_end();
+        if select.is_empty() || has_another_statement(select) {
+            return Err(self.error(line, format!("`select` of [{name}] takes one SELECT")));
+        }
+        let select = select.to_owned();
         Ok(EntityMapping { line, select, columns: mapped })
     }
 
@@ -373,6 +441,7 @@ impl Parser<'_> {
         if mapping.columns.is_empty() {
             return Err(self.error(line, format!("`{}` needs `column` or `sum`", field.name)));
         }
+        let says_offset = mapping.format.as_ref().is_some_and(InstantFormat::says_offset);
         match field.kind {
             FieldKind::Seconds if mapping.unit.is_none() => {
                 let problem = format!(
@@ -388,10 +457,11 @@ impl Parser<'_> {
                 );
                 Err(self.error(line, problem))
             }
-            FieldKind::Instant
-                if mapping.zone.is_none()
-                    && !matches!(mapping.format, Some(InstantFormat::Rfc3339 | InstantFormat::Unix(_))) =>
-            {
+            FieldKind::Instant if mapping.zone.is_some() == says_offset => {
+                if says_offset {
+                    let problem = format!("`{}` has an offset in its format, so `zone` would say nothing", field.name);
+                    return Err(self.error(line, problem));
+                }
                 let problem = format!(
                     "`{}` has no offset in its format and needs a `zone`: \"UTC\", another IANA zone, or \"local\"",
                     field.name
@@ -422,7 +492,11 @@ impl Parser<'_> {
                 return Err(self.error(self.line_of(sum), "`sum` takes a list of columns"));
             };
             for column in columns.iter() {
-                mapping.columns.push(self.text(column, "sum")?.to_owned());
+                let name = self.text(column, "sum")?.to_owned();
+                if mapping.columns.contains(&name) {
+                    return Err(self.error(self.line_of(column), format!("`sum` names `{name}` twice")));
+                }
+                mapping.columns.push(name);
             }
         }
         mapping.fallback = text("fallback")?.map(|(_, column)| column.to_owned());
@@ -462,15 +536,8 @@ impl Parser<'_> {
 
     fn format(&self, line: usize, format: &str) -> Result<InstantFormat, MappingError> {
         if format.contains('%') {
-            use chrono::format::{Item, StrftimeItems};
-            let known = StrftimeItems::new(format).all(|item| !matches!(item, Item::Error));
-            if !known {
-                return Err(self.error(line, format!("`{format}` is no strftime pattern")));
-            }
-            // Whatever says the hour says the time of day.
-            let has_time =
-                ["%H", "%I", "%k", "%l", "%T", "%R", "%X", "%r", "%c"].iter().any(|item| format.contains(item));
-            return Ok(InstantFormat::Pattern { pattern: format.to_owned(), has_time });
+            let precision = precision(format).map_err(|problem| self.error(line, format!("`{format}` {problem}")))?;
+            return Ok(InstantFormat::Pattern { pattern: format.to_owned(), precision });
         }
         let formats = [
             ("rfc3339", InstantFormat::Rfc3339),
@@ -541,6 +608,20 @@ impl Parser<'_> {
     }
 }
 
+/// Whether a `;` stands outside of quotes.
+fn has_another_statement(sql: &str) -> bool {
+    let mut quote = None;
+    sql.chars().any(|c| {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (None, '\'' | '"' | '`') => quote = Some(c),
+            (None, ';') => return true,
+            _ => {}
+        }
+        false
+    })
+}
+
 /// `; did you mean …?` with the nearest of `options`, or nothing where none is near.
 pub fn did_you_mean<S: AsRef<str>>(given: &str, options: &[S]) -> String {
     let nearest = options
@@ -582,6 +663,13 @@ mod tests {
             ("activity_id = ", "project_id = ", "needs `activity_id`"),
             ("format = \"rfc3339\"", "format = \"iso\"", "needs a `zone`"),
             ("format = \"rfc3339\"", "format = \"%Q\"", "no strftime pattern"),
+            ("format = \"rfc3339\"", "format = \"rfc3339\", zone = \"UTC\"", "`zone` would say nothing"),
+            ("format = \"rfc3339\"", "format = \"%Y-%m-%d %I:%M\", zone = \"UTC\"", "without %p"),
+            ("format = \"rfc3339\"", "format = \"%H:%M\", zone = \"UTC\"", "says no day"),
+            ("format = \"rfc3339\"", "format = \"%s\"", "unix_seconds"),
+            ("format = \"rfc3339\"", "format = \"%Y-%m-%d %H:%M %Z\"", "ambiguous"),
+            ("SELECT * FROM teams", "SELECT * FROM teams; SELECT 1", "one SELECT"),
+            ("SELECT * FROM teams", " ; ", "one SELECT"),
             ("column = \"duration\"", "column = \"duration\", sum = [\"a\"]", "neither `column` nor `fallback`"),
         ] {
             let message = refused(|text| text.replacen(from, to, 1));

@@ -145,7 +145,7 @@ impl Run<'_> {
                 captured.insert(entity, members);
             }
         }
-        self.activities(&mut snapshot, Dimensions::new(captured)).await?;
+        self.activities(snapshot, Dimensions::new(captured)).await?;
         self.quarantine().await?;
         if !self.record.counts.balanced() {
             return Err(IntakeError::Unbalanced(self.record.counts));
@@ -156,9 +156,21 @@ impl Run<'_> {
     /// Stops before anything is written if the source lacks a column that the mapping reads.
     async fn check_columns(&self, snapshot: &mut Snapshot) -> Result<(), IntakeError> {
         for (entity, from) in &self.intake.mapping.entities {
-            let columns = snapshot.columns(&from.select).await?;
             let refuse = |line: usize, problem: String| {
                 Err(MappingError { file: self.intake.mapping.file.clone(), line, problem }.into())
+            };
+            let columns = match snapshot.columns(&from.select).await {
+                Ok(columns) => columns,
+                Err(error) => {
+                    let said = chain(&error);
+                    let missing = said.rsplit_once("no such table: ").map(|(_, name)| name);
+                    let hint = match missing {
+                        Some(name) => did_you_mean(name, &snapshot.tables().await?),
+                        None => String::new(),
+                    };
+                    let entity = entity.name();
+                    return refuse(from.line, format!("the source cannot run the SELECT of {entity}: {said}{hint}"));
+                }
             };
             let twice = columns.iter().enumerate().find(|(index, name)| columns[..*index].contains(*name));
             if let Some((_, name)) = twice {
@@ -237,11 +249,11 @@ impl Run<'_> {
 
     /// Reads, translates, sorts and publishes, all at once: records stream from the source to a sorter on a thread of
     /// its own, sealed days stream back.
-    async fn activities(&mut self, snapshot: &mut Snapshot, dimensions: Dimensions) -> Result<(), IntakeError> {
+    async fn activities(&mut self, mut snapshot: Snapshot, dimensions: Dimensions) -> Result<(), IntakeError> {
         let mapping = self.intake.mapping.clone();
         let Some(from) = mapping.entities.get(&Entity::Activities) else { return Ok(()) };
         let translator = ActivityTranslator::new(&mapping, from, &dimensions);
-        let (to_sorter, placed) = mpsc::channel::<Placed>(1_024);
+        let (to_sorter, placed) = mpsc::channel::<Placed>(64);
         let (to_publisher, mut sealed) = mpsc::channel::<Output>(4);
         let source = mapping.name.clone();
         let sorter = tokio::task::spawn_blocking(move || {
@@ -251,7 +263,7 @@ impl Run<'_> {
             seal_days(&source, activities, emit)
         });
         let columns = snapshot.columns(&from.select).await?;
-        let mut records = std::pin::pin!(snapshot.records(&from.select, columns));
+        let mut records = Box::pin(snapshot.records(&from.select, columns));
         while let Some(record) = records.try_next().await? {
             self.record.counts.read += 1;
             match translator.translate(&record) {
@@ -266,6 +278,9 @@ impl Run<'_> {
             }
         }
         drop(to_sorter);
+        // Everything is read: the source's writers need not wait until it is published.
+        drop(records);
+        drop(snapshot);
         let mut seen = BTreeSet::new();
         while let Some(output) = sealed.recv().await {
             match output {

@@ -20,6 +20,9 @@ pub enum SourceError {
     /// It could not be opened.
     #[error("the source cannot be opened; check that the file exists and is a SQLite database")]
     Open(#[source] sqlx::Error),
+    /// Somebody else holds it.
+    #[error("the source is locked: another program is writing to it; try again")]
+    Locked(#[source] sqlx::Error),
     /// A statement failed.
     #[error("the source could not {action}")]
     Read {
@@ -85,6 +88,15 @@ impl Record {
     }
 }
 
+fn not_opened(error: sqlx::Error) -> SourceError {
+    // SQLITE_BUSY and SQLITE_LOCKED, whatever their extended codes.
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    match code.map(|code| code & 0xff) {
+        Some(5 | 6) => SourceError::Locked(error),
+        _ => SourceError::Open(error),
+    }
+}
+
 /// One read-only view of the source: everything read through it is of one moment.
 pub struct Snapshot {
     connection: SqliteConnection,
@@ -95,24 +107,33 @@ impl Snapshot {
     pub async fn open(url: &str) -> Result<Self, SourceError> {
         if !url.starts_with("sqlite:") {
             // The address may hold a password, so only its scheme is repeated.
-            let scheme = url.split(':').next().unwrap_or_default();
-            return Err(SourceError::Address(format!("`{scheme}:…` is no database that intake reads")));
+            let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+            let scheme = scheme.filter(|scheme| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+            let what = scheme.map_or("it".to_owned(), |scheme| format!("`{scheme}://…`"));
+            return Err(SourceError::Address(format!("{what} is no database that intake reads")));
         }
         let options = SqliteConnectOptions::from_str(url).map_err(SourceError::Open)?;
         let options = options.read_only(true).create_if_missing(false).disable_statement_logging();
-        let mut connection = SqliteConnection::connect_with(&options).await.map_err(SourceError::Open)?;
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(not_opened)?;
         // The first read after BEGIN fixes what this connection sees.
         for statement in ["BEGIN", "SELECT count(*) FROM sqlite_schema"] {
-            connection.execute(statement).await.map_err(SourceError::Open)?;
+            connection.execute(statement).await.map_err(not_opened)?;
         }
         Ok(Self { connection })
+    }
+
+    /// The tables and views of the source.
+    pub async fn tables(&mut self) -> Result<Vec<String>, SourceError> {
+        let failed = |source| SourceError::Read { action: "list its tables".to_owned(), source };
+        let tables = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')";
+        sqlx::query_scalar(tables).fetch_all(&mut self.connection).await.map_err(failed)
     }
 
     /// The columns that a SELECT yields.
     pub async fn columns(&mut self, select: &str) -> Result<Arc<[String]>, SourceError> {
         let statement = (&mut self.connection).prepare(AssertSqlSafe(select).into_sql_str()).await;
         let statement =
-            statement.map_err(|source| SourceError::Read { action: format!("prepare `{select}`"), source })?;
+            statement.map_err(|source| SourceError::Read { action: "prepare the SELECT".to_owned(), source })?;
         Ok(statement.columns().iter().map(|column| column.name().to_owned()).collect())
     }
 

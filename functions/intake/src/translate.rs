@@ -3,17 +3,18 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use shared::{
     activity::{Activity, Clock},
+    contribution::MAX_ID_BYTES,
     dimension::Member,
     lake::Entity,
     time::LocalDay,
 };
 
 use crate::{
-    mapping::{ColumnMapping, EntityMapping, InstantFormat, Mapping, SprintRule, Unit, ZoneRule},
+    mapping::{ColumnMapping, EntityMapping, InstantFormat, Mapping, Precision, SprintRule, Unit, ZoneRule},
     source::{Cell, Record},
 };
 
@@ -72,7 +73,7 @@ pub fn dimension(mapping: &Mapping, entity: Entity, from: &EntityMapping, record
         let member = Member {
             id: fields.required_text(key)?,
             name: fields.text(name)?,
-            team_id: fields.text("team_id")?,
+            team_id: fields.id("team_id")?,
             time_zone: fields.text("time_zone")?,
             starts_at: fields.instant("starts_at", zone)?.map(|(at, _)| at),
             ends_at: fields.instant("ends_at", zone)?.map(|(at, _)| at),
@@ -188,9 +189,9 @@ impl<'a> ActivityTranslator<'a> {
         let stereotype_code = fields.required_text("stereotype_code")?;
         let stereotype =
             lookup(&self.dimensions.stereotypes, Some(&stereotype_code), "unknown_stereotype", "stereotype_code")?;
-        let team_id = fields.text("team_id")?.or_else(|| user?.team_id.clone());
+        let team_id = fields.id("team_id")?.or_else(|| user?.team_id.clone());
         lookup(&self.dimensions.teams, team_id.as_deref(), "unknown_team", "team_id")?;
-        let explicit = fields.text("sprint_id")?.filter(|_| self.mapping.sprint_rule != SprintRule::Calendar);
+        let explicit = fields.id("sprint_id")?.filter(|_| self.mapping.sprint_rule != SprintRule::Calendar);
         let mut sprint = lookup(&self.dimensions.sprints, explicit.as_deref(), "unknown_sprint", "sprint_id")?;
         if explicit.is_none() && self.mapping.sprint_rule != SprintRule::Explicit {
             sprint = team_id.as_deref().and_then(|team| self.dimensions.sprint_at(team, started_at));
@@ -206,7 +207,7 @@ impl<'a> ActivityTranslator<'a> {
             user_id,
             team_id,
             sprint_id: explicit.or_else(|| sprint.map(|sprint| sprint.id.clone())),
-            project_id: fields.text("project_id")?,
+            project_id: fields.id("project_id")?,
             sprint_starts_at: sprint.and_then(|sprint| sprint.starts_at),
             sprint_ends_at: sprint.and_then(|sprint| sprint.ends_at),
             sprint_released_at: sprint.and_then(|sprint| sprint.released_at),
@@ -299,7 +300,16 @@ impl Fields<'_> {
     }
 
     fn required_text(&self, field: &'static str) -> Result<String, Problem> {
-        self.text(field)?.ok_or_else(|| problem("missing", field, "every record must have it"))
+        self.id(field)?.ok_or_else(|| problem("missing", field, "every record must have it"))
+    }
+
+    /// A text that names something, and so becomes part of keys.
+    fn id(&self, field: &'static str) -> Result<Option<String>, Problem> {
+        let text = self.text(field)?;
+        match &text {
+            Some(id) if id.len() > MAX_ID_BYTES => Err(problem("too_long", field, "an id has at most 512 bytes")),
+            _ => Ok(text),
+        }
     }
 
     fn flag(&self, field: &'static str) -> Result<Option<bool>, Problem> {
@@ -371,17 +381,21 @@ impl Fields<'_> {
                 let day = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").map_err(|_| unreadable())?;
                 (start_of_day(day, zone, field)?, Clock::Day)
             }
-            (InstantFormat::Pattern { pattern, has_time: true }, Cell::Text(text)) => {
+            (InstantFormat::Pattern { pattern, precision: Precision::Offset }, Cell::Text(text)) => {
+                (DateTime::parse_from_str(text.trim(), pattern).map_err(|_| unreadable())?.to_utc(), Clock::Exact)
+            }
+            (InstantFormat::Pattern { pattern, precision: Precision::Time }, Cell::Text(text)) => {
                 let naive = NaiveDateTime::parse_from_str(text.trim(), pattern).map_err(|_| unreadable())?;
                 (in_zone(naive, zone, field)?, Clock::Exact)
             }
-            (InstantFormat::Pattern { pattern, has_time: false }, Cell::Text(text)) => {
+            (InstantFormat::Pattern { pattern, precision: Precision::Day }, Cell::Text(text)) => {
                 let day = NaiveDate::parse_from_str(text.trim(), pattern).map_err(|_| unreadable())?;
                 (start_of_day(day, zone, field)?, Clock::Day)
             }
         };
         match instant.year() {
-            1970..=2100 => Ok(Some((instant, clock))),
+            // The lake keeps microseconds, and what decides order and identity is what the lake keeps.
+            1970..=2100 => Ok(Some((instant.trunc_subsecs(6), clock))),
             _ => Err(problem("out_of_range", field, "it lies outside the years 1970 to 2100")),
         }
     }

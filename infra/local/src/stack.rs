@@ -6,8 +6,10 @@
 use std::{
     collections::BTreeMap,
     fs::File,
+    hash::{BuildHasher, Hasher, RandomState},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use aggregate::Aggregate;
@@ -29,14 +31,11 @@ use shared::{
     event::ObjectCreated,
     lake::{Lake, LakeKey},
 };
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::sync::mpsc;
 
 use crate::{
     bus::{self, Bus, Faults, Handler},
+    dynamodb::DynamoDb,
     invoke::Invoker,
     s3::{Credentials, S3Server, serve},
     template::Template,
@@ -56,6 +55,8 @@ pub struct Settings {
     pub faults: Option<Faults>,
     /// Where S3 and DynamoDB listen; 0 is any free port.
     pub ports: Ports,
+    /// Who may use them: whoever knows this, or without it only this process and whom it tells.
+    pub credentials: Option<Credentials>,
     /// Where the functions run, unless in this process: the address of `cargo lambda watch`.
     pub invoke: Option<Uri>,
 }
@@ -73,10 +74,6 @@ pub struct Ports {
 pub const BUCKET: &str = "wastewalk-lake";
 /// The table of every local stack.
 pub const TABLE: &str = "wastewalk";
-/// The access key's id of every local stack.
-pub const ACCESS_KEY: &str = "wastewalk";
-/// The secret of [`ACCESS_KEY`]. No secret: it keeps other programs from writing by mistake.
-pub const SECRET_KEY: &str = "wastewalk-local";
 
 /// A running stack. Stops when dropped; [`Stack::stop`] waits for it.
 pub struct Stack {
@@ -91,14 +88,15 @@ pub struct Stack {
     pub bus: Bus,
     /// The API function.
     pub api: Api,
+    /// How often the template's schedule runs intake.
+    pub schedule: Duration,
     /// The logic that it all runs.
     pub register: &'static Register,
     /// A client of the embedded S3, for whoever wants to look or to break something.
     pub s3_client: aws_sdk_s3::Client,
     s3: S3Server,
-    dynamodb_endpoint: String,
-    dynamodb: JoinHandle<()>,
-    stop_dynamodb: oneshot::Sender<()>,
+    dynamodb: DynamoDb,
+    credentials: Credentials,
     _lock: File,
 }
 
@@ -113,15 +111,17 @@ impl Stack {
         let register = Register::built_in()?;
         let template = Template::built_in(BUCKET)?;
 
-        let credentials = Credentials { access_key: ACCESS_KEY.to_owned(), secret_key: SECRET_KEY.to_owned() };
+        let schedule = template.schedules.get("intake").copied().context("template.yaml has no schedule for intake")?;
+        let credentials = settings.credentials.unwrap_or_else(secret);
         let (events, announced) = mpsc::unbounded_channel();
         let s3 = serve(&data.join("s3"), settings.ports.s3, &credentials, events).await?;
         let s3_client = s3_client(&s3.endpoint(), &credentials);
         create_bucket(&s3_client).await?;
         let lake = Lake::new(s3_client.clone(), BUCKET);
 
-        let (dynamodb, endpoint, stop_dynamodb) = dynamodb(&data.join("table.sqlite"), settings.ports.dynamodb).await?;
-        let table = dynamodb_client(&endpoint, &credentials);
+        let file = data.join("table.sqlite");
+        let dynamodb = DynamoDb::serve(&file, settings.ports.dynamodb, &credentials.access_key).await?;
+        let table = dynamodb_client(dynamodb.endpoint(), &credentials);
         create_table(&table).await?;
         let store = ContributionStore::new(table.clone(), TABLE);
 
@@ -144,14 +144,14 @@ impl Stack {
             store,
             intake,
             invoker,
+            schedule,
             bus,
             api,
             register,
             s3_client,
             s3,
-            dynamodb_endpoint: endpoint,
             dynamodb,
-            stop_dynamodb,
+            credentials,
             _lock: lock,
         })
     }
@@ -160,9 +160,9 @@ impl Stack {
     pub fn environment(&self) -> [(&'static str, String); 7] {
         [
             ("AWS_ENDPOINT_URL_S3", self.s3.endpoint()),
-            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb_endpoint.clone()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY.to_owned()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint().to_owned()),
+            ("AWS_ACCESS_KEY_ID", self.credentials.access_key.clone()),
+            ("AWS_SECRET_ACCESS_KEY", self.credentials.secret_key.clone()),
             ("AWS_REGION", REGION.to_owned()),
             ("LAKE_BUCKET", BUCKET.to_owned()),
             ("TABLE_NAME", TABLE.to_owned()),
@@ -192,9 +192,7 @@ impl Stack {
     /// Stops the servers, in order, and waits until the table is closed.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.s3.stop().await?;
-        let _ = self.stop_dynamodb.send(());
-        // Connections of idle clients may keep the server from ending by itself.
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.dynamodb).await;
+        self.dynamodb.stop().await;
         Ok(())
     }
 }
@@ -247,6 +245,12 @@ fn aggregator(aggregate: Aggregate) -> Handler {
     })
 }
 
+/// A key pair that nobody can guess.
+fn secret() -> Credentials {
+    let word = || format!("{:016x}", RandomState::new().build_hasher().finish());
+    Credentials { access_key: word() + &word(), secret_key: word() + &word() }
+}
+
 fn s3_client(endpoint: &str, credentials: &Credentials) -> aws_sdk_s3::Client {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
@@ -285,25 +289,6 @@ async fn create_bucket(client: &aws_sdk_s3::Client) -> anyhow::Result<()> {
         }
         Err(error) => Err(error).context("the lake's bucket cannot be made"),
     }
-}
-
-async fn dynamodb(file: &Path, port: u16) -> anyhow::Result<(JoinHandle<()>, String, oneshot::Sender<()>)> {
-    let path = file.to_str().context("the data folder's name is not UTF-8")?;
-    let database = dynoxide::Database::new(path)
-        .map_err(|error| anyhow::anyhow!("the table {} cannot be opened: {error}", file.display()))?;
-    let listener = TcpListener::bind(("127.0.0.1", port)).await;
-    let listener = listener.with_context(|| format!("port {port} cannot be used for DynamoDB"))?;
-    let endpoint = format!("http://{}", listener.local_addr()?);
-    let (stop, stopped) = oneshot::channel();
-    let server = tokio::spawn(async move {
-        let stopped = async {
-            let _ = stopped.await;
-        };
-        if let Err(error) = dynoxide::server::serve_with_shutdown(listener, database, stopped).await {
-            tracing::error!(%error, "the embedded DynamoDB ended");
-        }
-    });
-    Ok((server, endpoint, stop))
 }
 
 async fn create_table(client: &aws_sdk_dynamodb::Client) -> anyhow::Result<()> {

@@ -6,24 +6,33 @@ use std::{
     io::IsTerminal,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use api::{Overview, Request, answer::Answer};
+use axum::{
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
 use clap::{Args, ValueEnum};
 use hyper::Uri;
 use intake::{Intake, mapping::Mapping, record::RunRecord};
 use shared::{lake::LakeKey, telemetry::chain};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     demo,
     progress::{Progress, Reading, Show},
+    s3::Credentials,
     stack::{Ports, Settings, Stack},
 };
 
 /// How often what is undone is announced again before it counts as stuck.
 const ROUNDS: usize = 3;
+/// How long answers under way may take after Ctrl-C.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Runs intake, annotators, aggregate and API on this machine, over a demo organisation or a source of yours.
 #[derive(Debug, Clone, Args)]
@@ -71,8 +80,10 @@ enum Format {
 pub struct Work {
     /// The run record, or why the source could not be read while earlier captures can still be shown.
     pub run: Result<RunRecord, String>,
-    /// Days that were folded.
+    /// Days that there was something to do for.
     pub days: usize,
+    /// What could not be worked out, in words.
+    pub undone: Option<String>,
 }
 
 impl Up {
@@ -94,10 +105,11 @@ impl Up {
             mapping,
             faults: None,
             ports: self.ports(),
+            credentials: self.credentials(),
             invoke: self.invoke.clone(),
         };
         let stack = Stack::start(settings).await?;
-        keep_to_one_source(&stack, &self.data).await?;
+        keep_to_one_source(&stack, &self.data, self.source.is_none()).await?;
         let work = work(&stack, self.show()).await?;
         let overview = api::overview(&stack.api, &Request::default()).await?;
         match listener {
@@ -105,18 +117,39 @@ impl Up {
             Some(listener) => {
                 self.tell(&overview, &work);
                 println!("The page: http://{}/  (Ctrl-C stops)", listener.local_addr()?);
-                let stopped = async {
-                    let _ = tokio::signal::ctrl_c().await;
+                let (stop, stopped) = watch::channel(false);
+                let until = |mut stopped: watch::Receiver<bool>| async move {
+                    // An error means that the sender is gone, and so is everything else.
+                    let _ = stopped.wait_for(|stopped| *stopped).await;
                 };
-                axum::serve(listener, api::router(stack.api.clone())).with_graceful_shutdown(stopped).await?;
+                let router = api::router(stack.api.clone()).layer(middleware::from_fn(only_this_machine));
+                let page = axum::serve(listener, router).with_graceful_shutdown(until(stopped.clone()));
+                tokio::select! {
+                    served = async { page.await } => served?,
+                    () = async {
+                        let _ = tokio::signal::ctrl_c().await;
+                        stop.send_replace(true);
+                        // Whoever holds a request half-sent does not hold us.
+                        tokio::time::sleep(LAST_ANSWERS).await;
+                    } => {}
+                    () = keep_reading(&stack) => {}
+                }
             }
         }
-        let failed = work.run.err();
+        let failed = work.run.err().or(work.undone);
         stack.stop().await?;
         match failed {
             Some(reason) if self.once => bail!("{reason}"),
             _ => Ok(()),
         }
+    }
+
+    /// Whoever is told a port, or a function that runs elsewhere, has to know the key before the stack starts; else it is
+    /// nobody's business.
+    fn credentials(&self) -> Option<Credentials> {
+        let told = self.invoke.is_some() || self.s3_port.is_some() || self.dynamodb_port.is_some();
+        let known = || Credentials { access_key: "wastewalk".to_owned(), secret_key: "wastewalk-local".to_owned() };
+        told.then(known)
     }
 
     /// Functions that run elsewhere have to know where to find storage before they start.
@@ -142,7 +175,9 @@ impl Up {
                 format!("the demo cannot be written to {}; choose another folder with --data DIR", self.data.display())
             })?;
         }
-        Ok(format!("sqlite://{}", file.display()))
+        // In an address these three mean something else.
+        let path = file.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        Ok(format!("sqlite://{path}"))
     }
 
     fn show(&self) -> Show {
@@ -155,6 +190,8 @@ impl Up {
 
     fn tell(&self, overview: &Overview, work: &Work) {
         match &work.run {
+            // With --once it is the error that the command ends with.
+            Err(_) if self.once => {}
             Err(reason) => eprintln!("{reason}. Showing what was captured before."),
             Ok(_) if work.days == 0 => println!("Nothing new: every day is up to date."),
             Ok(run) => println!(
@@ -165,6 +202,9 @@ impl Up {
                 run.counts.open,
                 work.days
             ),
+        }
+        if let Some(undone) = work.undone.as_ref().filter(|_| !self.once) {
+            eprintln!("{undone}.");
         }
         println!("{}", sentence(overview));
     }
@@ -201,6 +241,26 @@ impl Up {
     }
 }
 
+/// A web page elsewhere can make a browser send requests here under a name of its own; those are refused.
+async fn only_this_machine(request: axum::extract::Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
+    match name {
+        "127.0.0.1" | "localhost" | "[::1]" => next.run(request).await,
+        _ => (StatusCode::MISDIRECTED_REQUEST, "this page is for this machine only\n").into_response(),
+    }
+}
+
+/// Does the work again as often as the template's schedule says. A failure is logged; the page says how old it is.
+async fn keep_reading(stack: &Stack) {
+    loop {
+        tokio::time::sleep(stack.schedule).await;
+        if let Err(error) = work(stack, Show::Nothing).await {
+            tracing::error!(error = chain(error.as_ref()), "the scheduled work failed");
+        }
+    }
+}
+
 /// One intake run, then everything that follows from it, until nothing is left to do.
 pub async fn work(stack: &Stack, show: Show) -> anyhow::Result<Work> {
     let reading = Reading::new(show);
@@ -227,15 +287,14 @@ pub async fn work(stack: &Stack, show: Show) -> anyhow::Result<Work> {
         progress.watch(stack).await?;
     }
     let undone = stack.undone().await?;
-    if let Some(first) = undone.first() {
-        let letters = stack.bus.dead_letters();
-        bail!(
-            "{} days could not be worked out, {first} first; {} messages are in the dead-letter queues, and the log says why",
+    let undone = undone.first().map(|first| {
+        format!(
+            "{} days could not be worked out, {first} first; {} messages are in the dead-letter queues and the log says why",
             undone.len(),
-            letters.len()
-        );
-    }
-    Ok(Work { run, days })
+            stack.bus.dead_letters().len()
+        )
+    });
+    Ok(Work { run, days, undone })
 }
 
 fn sentence(overview: &Overview) -> String {
@@ -246,17 +305,23 @@ fn sentence(overview: &Overview) -> String {
 }
 
 /// One folder keeps one source: a second one would restate the days of the first. A note in the folder says which.
-async fn keep_to_one_source(stack: &Stack, data: &Path) -> anyhow::Result<()> {
+async fn keep_to_one_source(stack: &Stack, data: &Path, demo: bool) -> anyhow::Result<()> {
     let Intake { mapping, source_url, .. } = &stack.intake;
-    // The address may hold a password, which is left out of the note.
-    let address = match (source_url.split_once("://"), source_url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
-        _ => source_url.clone(),
-    };
-    let (file, note) = (data.join("source"), format!("{} {address}", mapping.name));
+    let source = if demo { "the demo organisation".to_owned() } else { identity(source_url) };
+    let (file, note) = (data.join("source"), format!("{} {source}", mapping.name));
     let before = std::fs::read_to_string(&file).unwrap_or_default().trim().to_owned();
     if before != note && !before.is_empty() && !stack.lake.newest_bases(None).await?.is_empty() {
         bail!("the folder {} keeps another source ({before}); choose another one with --data DIR", data.display());
     }
     std::fs::write(&file, &note).with_context(|| format!("{} cannot be written", file.display()))
+}
+
+/// Which source an address means, however it is written and from wherever: a file by its whole path.
+fn identity(url: &str) -> String {
+    if !url.starts_with("sqlite:") {
+        // What stands before an `@` may hold a password.
+        return url.rsplit('@').next().unwrap_or_default().to_owned();
+    }
+    let path = url.trim_start_matches("sqlite:").trim_start_matches("//").split('?').next().unwrap_or_default();
+    std::fs::canonicalize(path).map_or_else(|_| url.to_owned(), |path| path.display().to_string())
 }

@@ -138,4 +138,16 @@ fn a_folder_keeps_one_source() {
     std::fs::copy(folder.path().join("demo.sqlite"), &other).unwrap();
     let message = refusal(&run(folder.path(), &["--once", "--source", &format!("sqlite://{}", other.display())]), 1);
     assert!(message.contains("keeps another source"), "{message}");
+
+    // The demo is the demo, and a file is a file, however they are written.
+    let spelled = folder.path().join("..").join(folder.path().file_name().unwrap());
+    assert!(run(&spelled, &["--once", "--quiet"]).status.success());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let relative = |data: &Path| {
+        let mut command = wastewalk(data, &["--once", "--quiet", "--source", "sqlite://other.sqlite"]);
+        command.current_dir(folder.path()).output().unwrap()
+    };
+    assert!(relative(elsewhere.path()).status.success());
+    let absolute = format!("sqlite:{}?mode=ro", other.display());
+    assert!(run(elsewhere.path(), &["--once", "--quiet", "--source", &absolute]).status.success());
 }

@@ -1,6 +1,6 @@
 //! Folding rows into contributions by what the columns declare. Knows no annotator.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use arrow::array::{Array, BooleanArray, Int64Array, StringArray};
 
@@ -46,7 +46,6 @@ struct Cells {
 #[derive(Default)]
 struct Sums {
     total: Extent,
-    people: BTreeSet<String>,
     measures: Vec<Measure>,
 }
 
@@ -58,12 +57,15 @@ struct Values<'a> {
 }
 
 impl Values<'_> {
-    fn add(&self, row: usize, seconds: i64, measure: &mut Measure) -> Result<(), FoldError> {
+    fn add(&self, row: usize, person: &str, seconds: i64, measure: &mut Measure) -> Result<(), FoldError> {
         if self.over.is_some_and(|over| over.is_null(row) || !over.value(row)) {
             return Ok(());
         }
         let extent = Extent { rows: 1, seconds };
         measure.population.add(extent);
+        if !measure.people.contains(person) {
+            measure.people.insert(person.to_owned());
+        }
         let value = self.values.is_valid(row).then(|| self.values.value(row));
         let reason = self.reason.filter(|reasons| reasons.is_valid(row)).map(|reasons| reasons.value(row));
         if let Some(value) = value {
@@ -143,12 +145,9 @@ impl Fold {
                 let division = if by_stereotype { &mut cells.by_stereotype } else { &mut cells.by_sprint };
                 let sums = division.entry(key).or_default();
                 sums.total.add(Extent { rows: 1, seconds });
-                if !sums.people.contains(person) {
-                    sums.people.insert(person.to_owned());
-                }
                 sums.measures.resize_with(values.len(), Measure::default);
                 for (values, measure) in values.iter().zip(&mut sums.measures) {
-                    values.add(row, seconds, measure)?;
+                    values.add(row, person, seconds, measure)?;
                 }
             }
         }
@@ -167,7 +166,6 @@ impl Fold {
             let cell = |(key, sums): (CellKey, Sums)| Cell {
                 key,
                 total: sums.total,
-                people: sums.people,
                 measures: names.iter().cloned().zip(sums.measures).collect(),
             };
             sums.into_iter().map(cell).collect()

@@ -22,6 +22,9 @@ use crate::time::Malformed;
 /// Raised by hand whenever folding the same rows may give other contributions; part of the logic's fingerprint.
 pub const FOLD_VERSION: u32 = 1;
 
+/// Ids are parts of keys, and a partition key of DynamoDB has at most 2,048 bytes.
+pub const MAX_ID_BYTES: usize = 512;
+
 /// Whose figures. Written `org`, `team:ID`, `sprint:ID` or `person:ID`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
@@ -52,6 +55,9 @@ impl FromStr for Scope {
     fn from_str(text: &str) -> Result<Self, Malformed> {
         match text.split_once(':') {
             None if text == "org" => Ok(Self::Organisation),
+            Some((_, id)) if id.len() > MAX_ID_BYTES => {
+                Err(Malformed::new("…", "a scope whose id has at most 512 bytes"))
+            }
             Some(("team", id)) if !id.is_empty() => Ok(Self::Team(id.to_owned())),
             Some(("sprint", id)) if !id.is_empty() => Ok(Self::Sprint(id.to_owned())),
             Some(("person", id)) if !id.is_empty() => Ok(Self::Person(id.to_owned())),
@@ -86,6 +92,8 @@ pub struct Measure {
     pub population: Extent,
     /// Of those, the rows that can tell.
     pub covered: Extent,
+    /// Who did the rows that the column is about: distinct people can be counted over any range.
+    pub people: BTreeSet<String>,
     /// Of the others, how many say why, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub reasons: BTreeMap<String, Extent>,
@@ -100,6 +108,7 @@ impl Measure {
         self.sum += other.sum;
         self.population.add(other.population);
         self.covered.add(other.covered);
+        self.people.extend(other.people.iter().cloned());
         for (reason, extent) in &other.reasons {
             self.reasons.entry(reason.clone()).or_default().add(*extent);
         }
@@ -131,8 +140,6 @@ pub struct Cell {
     pub key: CellKey,
     /// All of them.
     pub total: Extent,
-    /// Who did them.
-    pub people: BTreeSet<String>,
     /// Every folded column, by name.
     pub measures: BTreeMap<String, Measure>,
 }
@@ -141,7 +148,6 @@ impl Cell {
     /// Adds the rows of another cell; the key stays.
     pub fn add(&mut self, other: &Cell) {
         self.total.add(other.total);
-        self.people.extend(other.people.iter().cloned());
         for (column, measure) in &other.measures {
             self.measures.entry(column.clone()).or_default().add(measure);
         }

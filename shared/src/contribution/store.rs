@@ -28,6 +28,8 @@ use crate::{
 const PART_BYTES: usize = 350_000;
 const WRITES_PER_REQUEST: usize = 25;
 const READS_PER_REQUEST: usize = 100;
+/// Nearly always the first of them is the one; empty days at the end are rare.
+const NEWEST_AT_ONCE: i32 = 8;
 const ATTEMPTS: u32 = 8;
 
 /// What can go wrong between a function and its table.
@@ -157,14 +159,22 @@ impl ContributionStore {
         Ok(pointers)
     }
 
-    /// The pointer of the newest day, if any day is complete under `logic`.
+    /// The pointer of the newest day that has rows, if any has under `logic`. A day that lost its rows, such as one that
+    /// a typing mistake put in the far future, is no longer one of those.
     pub async fn newest(&self, logic: &Logic) -> Result<Option<Pointer>, StoreError> {
-        let query =
-            self.client.query().table_name(&self.table).consistent_read(true).scan_index_forward(false).limit(1);
-        let query =
-            query.key_condition_expression("pk = :pk").expression_attribute_values(":pk", text(pointer_pk(logic)));
-        let page = query.send().await.map_err(|error| storage("read the newest pointer", error))?;
-        page.items().first().map(decode_pointer).transpose()
+        let query = self.client.query().table_name(&self.table).consistent_read(true).scan_index_forward(false);
+        let query = query.key_condition_expression("pk = :pk");
+        let query = query.expression_attribute_values(":pk", text(pointer_pk(logic))).limit(NEWEST_AT_ONCE);
+        let mut pages = query.into_paginator().send();
+        while let Some(page) = pages.next().await {
+            for item in page.map_err(|error| storage("read the newest pointer", error))?.items() {
+                let pointer = decode_pointer(item)?;
+                if pointer.total.rows > 0 {
+                    return Ok(Some(pointer));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The contributions of one scope to the partitions that `pointers` name, by day. A day on which the scope has no

@@ -20,6 +20,11 @@ impl Sha256 {
         Self(Hasher::digest(bytes).into())
     }
 
+    /// The digest itself.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// As the `x-amz-checksum-sha256` header wants it.
     pub fn base64(&self) -> String {
         use base64::{Engine, engine::general_purpose::STANDARD};

@@ -382,7 +382,7 @@ fn footer(view: &View) -> Markup {
         footer {
             div class="width" {
                 p {
-                    @match overview.data_as_of {
+                    @match view.health.data_as_of.or(overview.data_as_of) {
                         Some(instant) => { "Data as of " (text::instant(instant)) "; " }
                         None => { "No data; " }
                     }

@@ -187,7 +187,8 @@ fn facts(group: &Group, part_noun: &str, parts: &[Part]) -> Vec<String> {
 }
 
 fn people<'a>(cells: impl Iterator<Item = &'a Cell>) -> usize {
-    cells.flat_map(|cell| &cell.people).collect::<BTreeSet<_>>().len()
+    let people = cells.flat_map(|cell| cell.measures.values().flat_map(|measure| &measure.people));
+    people.collect::<BTreeSet<_>>().len()
 }
 
 fn teams(register: &Register, evidence: &Evidence) -> Vec<Part> {
