@@ -140,7 +140,7 @@ fn find(insight: &Insight, answer: &Answer, group: &Group, evidence: &Evidence) 
 /// A scope's name in a sentence: a team is called a team, once.
 pub fn called(scope: &Scope, name: &str) -> String {
     match scope {
-        Scope::Team(_) if !name.to_lowercase().ends_with("team") => format!("{name} team"),
+        Scope::Team(_) if !name.to_lowercase().split_whitespace().any(|word| word == "team") => format!("{name} team"),
         _ => name.to_owned(),
     }
 }

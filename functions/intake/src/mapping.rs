@@ -527,7 +527,17 @@ impl Parser<'_> {
         if let Some(values) = table.get("values") {
             let mut translated = BTreeMap::new();
             for (from, to) in self.table(values, "values")?.iter() {
-                translated.insert(from.get_ref().to_string(), self.text(to, "values")?.to_owned());
+                let value = self.text(to, "values")?;
+                // What a field cannot hold is a mistake here, not in every record.
+                let possible: &[&str] = match field.kind {
+                    FieldKind::Flag => &["true", "false", "yes", "no", "1", "0"],
+                    FieldKind::Rating => &["1", "2", "3", "4", "5"],
+                    FieldKind::Text | FieldKind::Instant | FieldKind::Seconds => &[],
+                };
+                if !possible.is_empty() {
+                    self.one_of(self.line_of(to), "values", value, possible)?;
+                }
+                translated.insert(from.get_ref().to_string(), value.to_owned());
             }
             mapping.values = Some(translated);
         }
@@ -670,6 +680,8 @@ mod tests {
             ("format = \"rfc3339\"", "format = \"%Y-%m-%d %H:%M %Z\"", "ambiguous"),
             ("SELECT * FROM teams", "SELECT * FROM teams; SELECT 1", "one SELECT"),
             ("SELECT * FROM teams", " ; ", "one SELECT"),
+            ("\"in_sprint\"", "{ column = \"in_sprint\", values = { ja = \"sure\" } }", "cannot be `sure`"),
+            ("rating = \"rating\"", "rating = { column = \"r\", values = { top = \"9\" } }", "cannot be `9`"),
             ("column = \"duration\"", "column = \"duration\", sum = [\"a\"]", "neither `column` nor `fallback`"),
         ] {
             let message = refused(|text| text.replacen(from, to, 1));

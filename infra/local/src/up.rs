@@ -55,8 +55,9 @@ pub struct Up {
     /// Where the page is served
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Where the functions run, such as http://127.0.0.1:9000 of `make watch` [default: in this process]
-    #[arg(long, value_name = "URL")]
+    /// Where the functions run, such as http://127.0.0.1:9000 of `make watch`, whose environment says what the source is
+    /// [default: in this process]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["source", "mapping"])]
     invoke: Option<Uri>,
     /// Where the embedded S3 listens [default: a free port; 9001 with --invoke]
     #[arg(long, value_name = "PORT")]
@@ -193,7 +194,7 @@ impl Up {
             // With --once it is the error that the command ends with.
             Err(_) if self.once => {}
             Err(reason) => eprintln!("{reason}. Showing what was captured before."),
-            Ok(_) if work.days == 0 => println!("Nothing new: every day is up to date."),
+            Ok(run) if work.days == 0 && run.counts.read > 0 => println!("Nothing new: every day is up to date."),
             Ok(run) => println!(
                 "{} of {} activities captured, {} in quarantine, {} still running; {} days worked out.",
                 run.counts.written + run.counts.unchanged,
@@ -323,5 +324,11 @@ fn identity(url: &str) -> String {
         return url.rsplit('@').next().unwrap_or_default().to_owned();
     }
     let path = url.trim_start_matches("sqlite:").trim_start_matches("//").split('?').next().unwrap_or_default();
-    std::fs::canonicalize(path).map_or_else(|_| url.to_owned(), |path| path.display().to_string())
+    let path = Path::new(path);
+    // A file that is gone is still the same source: what is left of its path is settled by its folder.
+    let settled = std::fs::canonicalize(path).ok().or_else(|| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(std::fs::canonicalize(folder).ok()?.join(path.file_name()?))
+    });
+    settled.map_or_else(|| url.to_owned(), |path| path.display().to_string())
 }

@@ -125,7 +125,8 @@ fn what_cannot_work_is_refused_in_one_line_that_says_what_to_do() {
     let message = refusal(&run(&data, &["--once", "--mapping", mapping.to_str().unwrap()]), 1);
     assert!(message.contains("m.toml:3: `zone` is no key of [source]"), "{message}");
 
-    for wrong in [vec!["--colour"], vec!["--port", "many"], vec!["--format", "xml"]] {
+    let elsewhere = vec!["--invoke", "http://127.0.0.1:9", "--source", "sqlite://x"];
+    for wrong in [vec!["--colour"], vec!["--port", "many"], vec!["--format", "xml"], elsewhere] {
         refusal(&run(folder.path(), &wrong), 2);
     }
 }
@@ -150,4 +151,11 @@ fn a_folder_keeps_one_source() {
     assert!(relative(elsewhere.path()).status.success());
     let absolute = format!("sqlite:{}?mode=ro", other.display());
     assert!(run(elsewhere.path(), &["--once", "--quiet", "--source", &absolute]).status.success());
+
+    // When the file is gone it is still that source: what was captured is shown, and the command says what is wrong.
+    std::fs::remove_file(&other).unwrap();
+    let gone = run(elsewhere.path(), &["--once", "--quiet", "--source", &absolute]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&gone.stdout).contains("147.2 h a sprint"), "{gone:?}");
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("the source cannot be opened"), "{gone:?}");
 }
