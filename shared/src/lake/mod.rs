@@ -144,7 +144,9 @@ impl Lake {
     /// [`LakeError::Tampered`] if the key is taken by other bytes.
     pub async fn create(&self, key: &LakeKey, sealed: &Sealed) -> Result<Created, LakeError> {
         const ATTEMPTS: usize = 5;
-        for attempt in 1.. {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             let body = ByteStream::from_path(sealed.path()).await.map_err(disk)?;
             let put = self.client.put_object().bucket(&self.bucket).key(key.to_string()).if_none_match("*");
             match put.checksum_sha256(sealed.sha256.base64()).body(body).send().await {
@@ -165,7 +167,6 @@ impl Lake {
                 },
             }
         }
-        unreachable!("the loop ends with its last attempt")
     }
 
     /// Fetches an object to a temporary file and verifies it against its key.
