@@ -1,4 +1,4 @@
-//! Promises 1, 2, 5, 6 and 7 of the design. Each of these tests fails when its guard is removed.
+//! Promises 1, 2, 5, 6 and 7 of the design. Each test is written to fail when its guard is removed.
 
 use std::collections::BTreeMap;
 
