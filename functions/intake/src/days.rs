@@ -1,10 +1,7 @@
 //! Sorting any number of activities into days, and sealing each day as one file. Memory is bounded: what does not fit
 //! is sorted on disk.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    io,
-};
+use std::{collections::HashSet, io};
 
 use chrono::{DateTime, Utc};
 use ext_sort::{ChunkBuffer, ChunkBufferBuilder, ExternalSorter, ExternalSorterBuilder};
@@ -17,7 +14,7 @@ use shared::{
     time::LocalDay,
 };
 
-use crate::translate::Rejected;
+use crate::{provenance, translate::Rejected};
 
 /// Bytes of activities that are sorted in memory at a time; rows differ in size by orders of magnitude.
 const SORTED_IN_MEMORY: usize = 32 * 1024 * 1024;
@@ -101,7 +98,9 @@ pub fn seal_days(
         if open.ids.insert(short_digest(&placed.activity.activity_id)) {
             open.push(*placed.activity)?;
         } else {
-            emit(Output::Rejected(Box::new(duplicate(*placed.activity))))?;
+            let Activity { activity_id, source_row, .. } = *placed.activity;
+            let twice = Rejected::twice(Entity::Activities, "activity_id", activity_id, source_row);
+            emit(Output::Rejected(Box::new(twice)))?;
         }
         current = Some(open);
     }
@@ -113,22 +112,7 @@ pub fn seal_days(
 
 /// The file of a day that has no rows any more.
 pub fn empty_day(source: &str) -> Result<Sealed, ParquetError> {
-    Writer::new(SCHEMA.clone(), &metadata(source))?.finish()
-}
-
-fn metadata(source: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([("wastewalk.source".to_owned(), source.to_owned())])
-}
-
-fn duplicate(activity: Activity) -> Rejected {
-    Rejected {
-        entity: Entity::Activities,
-        key: activity.activity_id,
-        reason: "duplicate_key",
-        field: "activity_id",
-        message: "the record came twice; make the mapping's SELECT give each key once".to_owned(),
-        source_row: activity.source_row,
-    }
+    Writer::new(SCHEMA.clone(), &provenance(source))?.finish()
 }
 
 /// About how many bytes of memory an activity takes.
@@ -200,7 +184,7 @@ struct OpenDay {
 
 impl OpenDay {
     fn new(source: &str, day: LocalDay) -> Result<Self, ParquetError> {
-        let writer = Writer::new(SCHEMA.clone(), &metadata(source))?;
+        let writer = Writer::new(SCHEMA.clone(), &provenance(source))?;
         Ok(Self { day, writer, ids: HashSet::new(), batch: Vec::new(), batch_bytes: 0 })
     }
 

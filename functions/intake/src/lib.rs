@@ -13,11 +13,18 @@ pub mod translate;
 
 pub use run::{Intake, IntakeError};
 
+use std::collections::BTreeMap;
+
 use chrono::Utc;
 use shared::deployment::{Deployment, MissingVariable, variable};
 
 use mapping::{Mapping, MappingError};
 use record::RunRecord;
+
+/// What the footer of every captured file says of its origin: the source, and neither run nor clock.
+fn provenance(source: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([("wastewalk.source".to_owned(), source.to_owned())])
+}
 
 /// The environment of the function lacks something, or names a mapping that is wrong.
 #[derive(Debug, thiserror::Error)]

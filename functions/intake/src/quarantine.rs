@@ -1,9 +1,6 @@
 //! Quarantine: records that could not be translated, whole, each with what to mend.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 
 use arrow::{
     array::RecordBatch,
@@ -15,7 +12,7 @@ use shared::{
     lake::{Sealed, parquet_file::Writer},
 };
 
-use crate::translate::Rejected;
+use crate::{provenance, translate::Rejected};
 
 /// The columns of `rejected.parquet`.
 pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -36,8 +33,7 @@ pub fn seal(source: &str, rejected: &[Rejected]) -> Result<Sealed, ParquetError>
         column(|record| &record.message),
         column(|record| &record.source_row),
     ];
-    let metadata = BTreeMap::from([("wastewalk.source".to_owned(), source.to_owned())]);
-    let mut writer = Writer::new(SCHEMA.clone(), &metadata)?;
+    let mut writer = Writer::new(SCHEMA.clone(), &provenance(source))?;
     writer.write(&RecordBatch::try_new(SCHEMA.clone(), columns)?)?;
     writer.finish()
 }

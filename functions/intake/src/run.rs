@@ -4,7 +4,10 @@
 //! anywhere leaves objects that are true of their generation; the next run is a new generation and finds days that are
 //! in the lake already by their digest. Only deterministic data errors are quarantined: anything else fails the run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use aws_sdk_dynamodb::Client;
 use chrono::{DateTime, Utc};
@@ -22,7 +25,7 @@ use crate::{
     days::{DaysError, Output, Placed, empty_day, seal_days},
     lease::{LeaseError, Leases},
     mapping::{Mapping, MappingError, did_you_mean},
-    quarantine,
+    provenance, quarantine,
     record::{Counts, Days, RunRecord},
     source::{Snapshot, SourceError},
     translate::{ActivityTranslator, Dimensions, Rejected, Translated, dimension as translate_dimension},
@@ -128,6 +131,9 @@ impl Captured {
     }
 }
 
+/// By entity: what its SELECT yields.
+type SourceColumns = BTreeMap<Entity, Arc<[String]>>;
+
 struct Run<'a> {
     intake: &'a Intake,
     newest: BTreeMap<LocalDay, Captured>,
@@ -138,14 +144,14 @@ struct Run<'a> {
 impl Run<'_> {
     async fn capture(&mut self) -> Result<(), IntakeError> {
         let mut snapshot = Snapshot::open(&self.intake.source_url).await?;
-        self.check_columns(&mut snapshot).await?;
+        let columns = self.check_columns(&mut snapshot).await?;
         let mut captured = BTreeMap::new();
         for entity in [Entity::Teams, Entity::Users, Entity::Sprints, Entity::Stereotypes] {
-            if let Some(members) = self.dimension(&mut snapshot, entity).await? {
+            if let Some(members) = self.dimension(&mut snapshot, entity, &columns).await? {
                 captured.insert(entity, members);
             }
         }
-        self.activities(snapshot, Dimensions::new(captured)).await?;
+        self.activities(snapshot, &columns, Dimensions::new(captured)).await?;
         self.quarantine().await?;
         if !self.record.counts.balanced() {
             return Err(IntakeError::Unbalanced(self.record.counts));
@@ -153,8 +159,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Stops before anything is written if the source lacks a column that the mapping reads.
-    async fn check_columns(&self, snapshot: &mut Snapshot) -> Result<(), IntakeError> {
+    /// The columns that each SELECT yields. Stops before anything is written if one lacks what the mapping reads.
+    async fn check_columns(&self, snapshot: &mut Snapshot) -> Result<SourceColumns, IntakeError> {
+        let mut checked = SourceColumns::new();
         for (entity, from) in &self.intake.mapping.entities {
             let refuse = |line: usize, problem: String| {
                 Err(MappingError { file: self.intake.mapping.file.clone(), line, problem }.into())
@@ -191,15 +198,22 @@ impl Run<'_> {
                     return refuse(mapped.line, problem);
                 }
             }
+            checked.insert(*entity, columns);
         }
-        Ok(())
+        Ok(checked)
     }
 
-    async fn dimension(&mut self, snapshot: &mut Snapshot, entity: Entity) -> Result<Option<Vec<Member>>, IntakeError> {
+    async fn dimension(
+        &mut self,
+        snapshot: &mut Snapshot,
+        entity: Entity,
+        columns: &SourceColumns,
+    ) -> Result<Option<Vec<Member>>, IntakeError> {
         let mapping = &self.intake.mapping;
-        let Some(from) = mapping.entities.get(&entity) else { return Ok(None) };
-        let columns = snapshot.columns(&from.select).await?;
-        let mut records = std::pin::pin!(snapshot.records(&from.select, columns));
+        let (Some(from), Some(columns)) = (mapping.entities.get(&entity), columns.get(&entity)) else {
+            return Ok(None);
+        };
+        let mut records = std::pin::pin!(snapshot.records(&from.select, columns.clone()));
         let mut members: BTreeMap<String, Member> = BTreeMap::new();
         while let Some(record) = records.try_next().await? {
             match translate_dimension(mapping, entity, from, &record) {
@@ -208,23 +222,14 @@ impl Run<'_> {
                         members.insert(member.id.clone(), member);
                     }
                     Some(_) => {
-                        let message = "the record came twice; make the mapping's SELECT give each key once".to_owned();
-                        let (key, source_row) = (member.id, member.source_row);
-                        self.reject(Rejected {
-                            entity,
-                            key,
-                            reason: "duplicate_key",
-                            field: "id",
-                            message,
-                            source_row,
-                        });
+                        self.reject(Rejected::twice(entity, "id", member.id, member.source_row));
                     }
                 },
                 Err(rejected) => self.reject(rejected),
             }
         }
         let members: Vec<Member> = members.into_values().collect();
-        let mut writer = Writer::new(dimension::schema(entity), &self.metadata())?;
+        let mut writer = Writer::new(dimension::schema(entity), &provenance(&mapping.name))?;
         writer.write(&dimension::to_batch(entity, &members).map_err(ParquetError::from)?)?;
         let sealed = writer.finish()?;
         let (generation, sha256) = (self.record.generation, sealed.sha256);
@@ -233,10 +238,6 @@ impl Run<'_> {
             self.record.dimensions_written.push(entity.name().to_owned());
         }
         Ok(Some(members))
-    }
-
-    fn metadata(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([("wastewalk.source".to_owned(), self.intake.mapping.name.clone())])
     }
 
     fn reject(&mut self, rejected: Rejected) {
@@ -249,9 +250,15 @@ impl Run<'_> {
 
     /// Reads, translates, sorts and publishes, all at once: records stream from the source to a sorter on a thread of
     /// its own, sealed days stream back.
-    async fn activities(&mut self, mut snapshot: Snapshot, dimensions: Dimensions) -> Result<(), IntakeError> {
+    async fn activities(
+        &mut self,
+        mut snapshot: Snapshot,
+        columns: &SourceColumns,
+        dimensions: Dimensions,
+    ) -> Result<(), IntakeError> {
         let mapping = self.intake.mapping.clone();
-        let Some(from) = mapping.entities.get(&Entity::Activities) else { return Ok(()) };
+        let entity = Entity::Activities;
+        let (Some(from), Some(columns)) = (mapping.entities.get(&entity), columns.get(&entity)) else { return Ok(()) };
         let translator = ActivityTranslator::new(&mapping, from, &dimensions);
         let (to_sorter, placed) = mpsc::channel::<Placed>(64);
         let (to_publisher, mut sealed) = mpsc::channel::<Output>(4);
@@ -262,8 +269,7 @@ impl Run<'_> {
             let emit = |output| to_publisher.blocking_send(output).map_err(|_| DaysError::Stopped);
             seal_days(&source, activities, emit)
         });
-        let columns = snapshot.columns(&from.select).await?;
-        let mut records = Box::pin(snapshot.records(&from.select, columns));
+        let mut records = Box::pin(snapshot.records(&from.select, columns.clone()));
         while let Some(record) = records.try_next().await? {
             self.record.counts.read += 1;
             match translator.translate(&record) {

@@ -35,6 +35,14 @@ pub struct Rejected {
     pub source_row: String,
 }
 
+impl Rejected {
+    /// A record whose key, the field `field`, came before.
+    pub fn twice(entity: Entity, field: &'static str, key: String, source_row: String) -> Self {
+        let message = "the record came twice; make the mapping's SELECT give each key once".to_owned();
+        Self { entity, key, reason: "duplicate_key", field, message, source_row }
+    }
+}
+
 /// What became of a source record.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Translated {

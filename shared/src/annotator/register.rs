@@ -54,8 +54,6 @@ impl fmt::Display for Logic {
 pub struct Registered {
     /// What it declares.
     pub declaration: Declaration,
-    /// What it is configured with, as text.
-    pub configuration: String,
     /// `<n>-<fp8>`: fp8 hashes its name, n, its configuration and its inputs' effective versions, so that changed
     /// thresholds and changed logic upstream are a new version too.
     pub effective_version: String,
@@ -95,7 +93,6 @@ impl Register {
             identity.extend(inputs.map(|input| format!("{}={}", input.declaration.name, input.effective_version)));
             annotators.push(Registered {
                 effective_version: format!("{}-{}", declaration.version, fingerprint(&identity, 8)),
-                configuration: (*configuration).to_owned(),
                 declaration,
             });
         }

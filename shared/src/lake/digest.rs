@@ -61,18 +61,17 @@ impl FromStr for Sha256 {
 pub struct HashingWriter<W> {
     inner: W,
     hasher: Hasher,
-    bytes: u64,
 }
 
 impl<W: Write> HashingWriter<W> {
     /// Starts with nothing written.
     pub fn new(inner: W) -> Self {
-        Self { inner, hasher: Hasher::new(), bytes: 0 }
+        Self { inner, hasher: Hasher::new() }
     }
 
-    /// What was written, its digest and its length in bytes.
-    pub fn finish(self) -> (W, Sha256, u64) {
-        (self.inner, Sha256(self.hasher.finalize().into()), self.bytes)
+    /// What was written to, and the digest of what was.
+    pub fn finish(self) -> (W, Sha256) {
+        (self.inner, Sha256(self.hasher.finalize().into()))
     }
 }
 
@@ -80,7 +79,6 @@ impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(buffer)?;
         self.hasher.update(&buffer[..written]);
-        self.bytes += written as u64;
         Ok(written)
     }
 

@@ -73,16 +73,14 @@ pub struct Sealed {
     file: NamedTempFile,
     /// Of its bytes.
     pub sha256: Sha256,
-    /// Its length.
-    pub bytes: u64,
 }
 
 impl Sealed {
     /// Seals what `writer` wrote.
     pub fn new(writer: HashingWriter<NamedTempFile>) -> io::Result<Self> {
-        let (mut file, sha256, bytes) = writer.finish();
+        let (mut file, sha256) = writer.finish();
         file.flush()?;
-        Ok(Self { file, sha256, bytes })
+        Ok(Self { file, sha256 })
     }
 
     /// Seals bytes that are at hand.
@@ -199,8 +197,7 @@ impl Lake {
         while let Some(chunk) = object.body.try_next().await.map_err(disk)? {
             writer.write_all(&chunk)?;
         }
-        let (file, found, _) = writer.finish();
-        Ok((file, found))
+        Ok(writer.finish())
     }
 
     /// Every object under `prefix` whose key is after `start_after`, in key order. Objects that are not the lake's are
