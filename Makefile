@@ -7,11 +7,13 @@ READERS := $(TOOLS)/python
 SAM := $(TOOLS)/sam
 LAMBDA := $(TOOLS)/lambda
 MINISTACK := $(TOOLS)/ministack
+BROWSER := $(TOOLS)/browser
+SCHEMATHESIS := $(TOOLS)/schemathesis
 export WASTEWALK_PYTHON := $(CURDIR)/$(READERS)/bin/python
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run watch build test unit deployed lint format template tools clean
+.PHONY: help run watch build test unit browser deployed lint format template tools clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,19 +31,24 @@ watch: export LAKE_BUCKET := wastewalk-lake
 watch: export TABLE_NAME := wastewalk
 watch: export SOURCE_URL ?= sqlite://$(CURDIR)/.wastewalk/demo.sqlite
 watch: export MAPPING ?= reference
+watch: export ORGANISATION_TIME_ZONE ?= Europe/Berlin
 watch: $(LAMBDA)/.made ## Run the functions under cargo lambda watch, for `cargo run -- --invoke http://127.0.0.1:9000`
 	PATH="$(CURDIR)/$(LAMBDA)/bin:$$PATH" cargo lambda watch --ignore-changes --invoke-address 127.0.0.1 --invoke-port 9000
 
 build: ## Compile everything, tests included
 	cargo build --workspace --all-targets --locked
 
-test: lint template unit deployed ## Install what is needed and run every check and every test
+test: lint template unit browser deployed ## Install what is needed and run every check and every test
 
 unit: tools ## Run the tests: of each crate, and of the whole thread
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
 
-deployed: $(MINISTACK)/.made ## Deploy template.yaml to an emulator of AWS, and run the tests of that
+browser: $(BROWSER)/.made $(SCHEMATHESIS)/.made ## Test the pages in a real Chromium, and the API against its description; the pictures are in target/pages
+	cargo build --package wastewalk --bin wastewalk --locked
+	WASTEWALK_BROWSER="$(CURDIR)/$(BROWSER)" WASTEWALK_SCHEMATHESIS="$(CURDIR)/$(SCHEMATHESIS)/bin/st" node --test tests/browser/pages.test.js
+
+deployed: $(MINISTACK)/.made $(READERS)/.made ## Deploy template.yaml to an emulator of AWS, and run the tests of that
 	cargo build --workspace --bins --locked
 	$(MINISTACK)/bin/python -B tests/deployed/deployed.py
 
@@ -52,13 +59,15 @@ lint: ## Check formatting and lints; a warning is an error
 format: ## Format the code
 	cargo fmt --all
 
-template: $(SAM)/.made ## Check template.yaml and samconfig.toml as SAM and CloudFormation read them
+template: $(SAM)/.made $(MINISTACK)/.made ## Check template.yaml and samconfig.toml
 	$(SAM)/lint/bin/cfn-lint template.yaml
+	$(SAM)/checkov/bin/checkov --framework cloudformation --file template.yaml --skip-download --compact --quiet
+	$(MINISTACK)/bin/python -B tests/deployed/declared.py
 	for environment in default staging prod; do \
 	  AWS_DEFAULT_REGION=us-east-1 $(SAM)/cli/bin/sam validate --lint --config-env $$environment || exit 1; \
 	done
 
-tools: $(READERS)/.made $(LAMBDA)/.made ## Install what the tests use beside Rust, into .tools
+tools: $(READERS)/.made $(LAMBDA)/.made $(BROWSER)/.made ## Install what the tests use beside Rust, into .tools
 
 $(READERS)/.made: tests/requirements.txt
 	$(PYTHON) -m venv --clear $(READERS)
@@ -70,11 +79,25 @@ $(LAMBDA)/.made: tests/requirements-lambda.txt
 	$(LAMBDA)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
-$(SAM)/.made: tests/requirements-sam.txt tests/requirements-lint.txt
+$(SCHEMATHESIS)/.made: tests/requirements-schemathesis.txt
+	$(PYTHON) -m venv --clear $(SCHEMATHESIS)
+	$(SCHEMATHESIS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+# No install script runs: the browser is the machine's, else the one that its package carries.
+$(BROWSER)/.made: tests/browser/package.json tests/browser/package-lock.json
+	mkdir -p $(BROWSER)
+	cp tests/browser/package.json tests/browser/package-lock.json $(BROWSER)
+	npm ci --prefix $(BROWSER) --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+$(SAM)/.made: tests/requirements-sam.txt tests/requirements-lint.txt tests/requirements-checkov.txt
 	$(PYTHON) -m venv --clear $(SAM)/cli
 	$(SAM)/cli/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-sam.txt
 	$(PYTHON) -m venv --clear $(SAM)/lint
 	$(SAM)/lint/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-lint.txt
+	$(PYTHON) -m venv --clear $(SAM)/checkov
+	$(SAM)/checkov/bin/pip install --quiet --disable-pip-version-check -r tests/requirements-checkov.txt
 	touch $@
 
 $(MINISTACK)/.made: tests/requirements-ministack.txt

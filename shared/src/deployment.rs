@@ -24,15 +24,25 @@ impl Deployment {
 
     /// The lake in the bucket `LAKE_BUCKET`.
     pub fn lake(&self) -> Result<Lake, MissingVariable> {
+        Ok(self.lake_in(variable("LAKE_BUCKET")?))
+    }
+
+    /// The lake in a bucket of this name.
+    pub fn lake_in(&self, bucket: impl Into<String>) -> Lake {
         // Emulators answer under one host name, not under one per bucket.
         let emulated = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().any(|name| std::env::var_os(name).is_some());
         let config = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(emulated).build();
-        Ok(Lake::new(aws_sdk_s3::Client::from_conf(config), variable("LAKE_BUCKET")?))
+        Lake::new(aws_sdk_s3::Client::from_conf(config), bucket)
     }
 
     /// The contributions in the table `TABLE_NAME`.
     pub fn contributions(&self) -> Result<ContributionStore, MissingVariable> {
-        Ok(ContributionStore::new(self.dynamodb(), variable("TABLE_NAME")?))
+        Ok(self.contributions_in(variable("TABLE_NAME")?))
+    }
+
+    /// The contributions in a table of this name.
+    pub fn contributions_in(&self, table: impl Into<String>) -> ContributionStore {
+        ContributionStore::new(self.dynamodb(), table)
     }
 
     /// A client for the table.

@@ -10,5 +10,6 @@ pub mod deployment;
 pub mod dimension;
 pub mod event;
 pub mod lake;
+pub mod settings;
 pub mod telemetry;
 pub mod time;

@@ -1,6 +1,13 @@
 //! Logs: one JSON object per line on stderr, an error with its whole chain of causes, never a value of a row.
 
-use std::error::Error;
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 
 use tracing_subscriber::EnvFilter;
 
@@ -9,6 +16,79 @@ pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // A second call keeps the first subscriber, which is what a process that hosts several functions wants.
     let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Bytes that went between a function and its lake. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub struct Traffic {
+    read: Arc<AtomicU64>,
+    written: Arc<AtomicU64>,
+}
+
+impl Traffic {
+    /// Counts bytes that were read.
+    pub fn read(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts bytes that were written.
+    pub fn written(&self, bytes: u64) {
+        self.written.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What one invocation of a function did. [`Summary::log`] says it in one line, the same fields for every function, so
+/// that one query of the logs answers for all of them. Counts only: nothing of a row is in it.
+#[derive(Debug)]
+pub struct Summary {
+    function: String,
+    started: Instant,
+    /// Bytes read from and written to the lake.
+    pub traffic: Traffic,
+    /// Messages, ticks or requests that it was given.
+    pub events: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+    /// Rows read.
+    pub rows_in: u64,
+    /// Rows written; for `aggregate`, contributions.
+    pub rows_out: u64,
+    /// Rows put in quarantine.
+    pub rows_quarantined: u64,
+}
+
+impl Summary {
+    /// The summary of an invocation of `function` that begins now.
+    pub fn start(function: impl Into<String>) -> Self {
+        Self {
+            function: function.into(),
+            started: Instant::now(),
+            traffic: Traffic::default(),
+            events: 0,
+            failed: 0,
+            rows_in: 0,
+            rows_out: 0,
+            rows_quarantined: 0,
+        }
+    }
+
+    /// Writes the line. `logic` names what the function computes by: the fingerprint of the register, an annotator's
+    /// effective version, or the mapping.
+    pub fn log(self, logic: &dyn std::fmt::Display) {
+        tracing::info!(
+            function = self.function,
+            events = self.events,
+            failed = self.failed,
+            rows_in = self.rows_in,
+            rows_out = self.rows_out,
+            rows_quarantined = self.rows_quarantined,
+            bytes_in = self.traffic.read.load(Ordering::Relaxed),
+            bytes_out = self.traffic.written.load(Ordering::Relaxed),
+            milliseconds = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            logic = %logic,
+            "summary"
+        );
+    }
 }
 
 /// An error and its causes, outermost first, joined with `: `.
@@ -25,4 +105,61 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::Mutex,
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_invocation_is_summarised_in_one_line_with_the_same_fields_for_every_function() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut summary = Summary::start("annotate-scope");
+            summary.traffic.clone().read(7);
+            (summary.events, summary.failed, summary.rows_in) = (3, 1, 20);
+            summary.log(&"1-abc");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let fields = line["fields"].as_object().unwrap();
+        let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+        let expected = [
+            ("message", "\"summary\""),
+            ("function", "\"annotate-scope\""),
+            ("events", "3"),
+            ("failed", "1"),
+            ("rows_in", "20"),
+            ("rows_out", "0"),
+            ("rows_quarantined", "0"),
+            ("bytes_in", "7"),
+            ("bytes_out", "0"),
+            ("logic", "\"1-abc\""),
+        ];
+        for (name, value) in expected {
+            assert_eq!(fields[name].to_string(), value, "{name}");
+        }
+        assert_eq!(names.len(), expected.len() + 1, "besides those, only milliseconds: {names:?}");
+    }
 }

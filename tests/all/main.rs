@@ -2,6 +2,14 @@
 //! own handlers.
 
 mod cesaw;
+mod drift;
+mod golden;
+mod http;
+mod live;
+mod oracle;
+mod postgres;
 mod promises;
+mod rewind;
 mod thread;
+mod traceability;
 mod watch;

@@ -1,12 +1,12 @@
 //! Promises 1, 2, 5, 6 and 7 of the design. Each test is written to fail when its guard is removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_s3::types::MetadataDirective;
 use serde_json::{Value, json};
 use shared::{
     annotator::Runner,
-    contribution::{Cell, Contribution, Extent, Measure, Pointer, Scope},
+    contribution::{Cell, CellKey, Contribution, Extent, Pointer, Scope},
     event::{ObjectCreated, Request},
     lake::{Created, Entity, LakeError, LakeKey, Partition, Sealed, Sha256},
 };
@@ -122,13 +122,13 @@ async fn changed_bytes_are_refused_by_every_reader_and_change_no_figure() -> any
     let partition = victim.partition().expect("a base has a partition");
     let refused = |error: LakeError| matches!(error, LakeError::Tampered { key, .. } if key == victim.to_string());
     assert!(refused(stack.lake.fetch(&victim).await.expect_err("it was changed")));
-    let runner = Runner::new(stack.lake.clone(), stack.register, annotate_scope::Scope)?;
+    let runner = Runner::new(stack.lake.clone(), &stack.register, annotate_scope::Scope)?;
     let error = runner.run(Request { partition, again: true }).await.expect_err("the annotator read changed bytes");
     assert!(error.to_string().contains("was changed"), "{error}");
     stack.announce(std::slice::from_ref(&victim));
     stack.bus.idle().await;
-    // classify, scope, automation and aggregate each refused it, again and again, and gave it up for a person to see.
-    assert_eq!(stack.bus.dead_letters().len(), 4);
+    // Every annotator and aggregate each refused it, again and again, and gave it up for a person to see.
+    assert_eq!(stack.bus.dead_letters().len(), stack.register.annotators().len() + 1);
     assert_eq!(figures(&stack).await?, expected);
 
     // A create-only PUT over it says so too, and does not mend it silently.
@@ -166,7 +166,8 @@ async fn a_message_that_is_no_event_goes_to_the_dead_letters_and_its_neighbours_
     stack.bus.publish(&ObjectCreated::new("aws.s3", stack.lake.bucket(), "activities/x/activities.parquet", 1));
     let work = up::work(&stack, Show::Nothing).await?;
     assert!(work.days > 0);
-    assert_eq!(stack.bus.dead_letters().len(), 4, "one in each queue that listens to base objects");
+    let listeners = stack.register.annotators().len() + 1;
+    assert_eq!(stack.bus.dead_letters().len(), listeners, "one in each queue that listens to base objects");
     stack.stop().await
 }
 
@@ -196,7 +197,12 @@ async fn a_stale_worker_never_moves_a_day_back() -> anyhow::Result<()> {
     let (logic, day) = (stack.register.logic(), "2026-01-01".parse()?);
     let pointer = |generation: &str| -> anyhow::Result<Pointer> {
         let partition = Partition { day, generation: generation.parse()? };
-        Ok(Pointer { partition, base: Sha256::of(generation), total: Extent::default() })
+        Ok(Pointer {
+            partition,
+            base: Sha256::of(generation),
+            total: Extent::default(),
+            evidence: BTreeSet::from(["is_x".to_owned()]),
+        })
     };
     let (old, new) = (pointer("20260102T000000Z")?, pointer("20260103T000000Z")?);
     let nothing = BTreeMap::new();
@@ -213,11 +219,10 @@ async fn a_contribution_larger_than_an_item_is_stored_in_parts_and_read_whole() 
     let stack = house.stack(None).await?;
     let (logic, day) = (stack.register.logic(), "2026-01-01".parse()?);
     let partition = Partition { day, generation: "20260102T000000Z".parse()? };
-    let pointer = Pointer { partition, base: Sha256::of("x"), total: Extent::default() };
+    let pointer = Pointer { partition, base: Sha256::of("x"), total: Extent::default(), evidence: BTreeSet::new() };
     // Digests do not compress, so this is more than the 400 KB that DynamoDB takes in one item.
     let people = (0..20_000).map(|person| Sha256::of(person.to_string()).to_string()).collect();
-    let measures = BTreeMap::from([("x".to_owned(), Measure { people, ..Measure::default() })]);
-    let cell = Cell { measures, ..Cell::default() };
+    let cell = Cell::new(CellKey::default(), Extent::default(), Extent::default(), people);
     let contribution = Contribution { by_stereotype: vec![cell], by_sprint: Vec::new() };
     let large = BTreeMap::from([(Scope::Organisation, contribution)]);
     stack.store.publish(logic, &pointer, &large).await?;
@@ -226,7 +231,7 @@ async fn a_contribution_larger_than_an_item_is_stored_in_parts_and_read_whole() 
     stack.stop().await
 }
 
-const SCHEMA: &str = "
+pub const SCHEMA: &str = "
     CREATE TABLE teams (id INTEGER PRIMARY KEY, name TEXT);
     CREATE TABLE users (id INTEGER PRIMARY KEY, team_id INTEGER, name TEXT, timezone TEXT);
     CREATE TABLE sprints (id INTEGER PRIMARY KEY, team_id INTEGER, name TEXT, starts_at TEXT, ends_at TEXT, released_at TEXT);
@@ -235,7 +240,7 @@ const SCHEMA: &str = "
         started_at TEXT, duration INTEGER, in_sprint BOOL, rating INTEGER, note TEXT, created_at TEXT, updated_at TEXT);
 ";
 
-const SMALL: &str = "
+pub const SMALL: &str = "
     INSERT INTO teams VALUES (1, 'Team');
     INSERT INTO users VALUES (1, 1, 'Ada', 'Europe/Berlin'), (2, 1, 'Bo', 'America/New_York');
     INSERT INTO sprints VALUES (1, 1, 'S1', '2026-03-01T23:00:00Z', '2026-03-15T23:00:00Z', NULL);
@@ -260,7 +265,7 @@ async fn the_lake_follows_the_source_through_edits_moves_and_deletes_and_forgets
     let answer = json(&stack, "/v1/insights").await?;
     let scope = insight(&answer, "out-of-sprint")?;
     assert_eq!(
-        (&scope["numerator_seconds"], &scope["denominator_seconds"], &scope["status"]),
+        (&scope["numerator"], &scope["denominator"], &scope["status"]),
         (&json!(7), &json!(3667), &json!("measured"))
     );
 
@@ -276,7 +281,7 @@ async fn the_lake_follows_the_source_through_edits_moves_and_deletes_and_forgets
     assert_eq!((run.days.written, run.days.emptied, run.days.unchanged), (0, 1, 1));
     let answer = json(&stack, "/v1/insights?from=2026-03-01&to=2026-04-01").await?;
     let scope = insight(&answer, "out-of-sprint")?;
-    assert_eq!((&scope["numerator_seconds"], &scope["denominator_seconds"]), (&json!(0), &json!(60)));
+    assert_eq!((&scope["numerator"], &scope["denominator"]), (&json!(0), &json!(60)));
 
     // A typing mistake puts a row into the far future, and is mended: the newest day is again one that has rows.
     house.execute("UPDATE activities SET started_at = '2062-03-05T09:00:00Z'").await?;
@@ -361,7 +366,7 @@ async fn a_key_that_comes_twice_on_a_day_lands_once_and_people_are_those_who_wor
     let (stack, work) = house.worked().await?;
     let run = work.run.expect("a run");
     assert_eq!((run.counts.read, run.counts.written, run.counts.quarantined), (4, 3, 1));
-    assert_eq!(run.quarantined_by_reason, [("duplicate_key".to_owned(), 1)].into());
+    assert_eq!(run.quarantined_by_reason, [("repeated_key".to_owned(), 1)].into());
     let answer = json(&stack, "/v1/insights").await?;
     let automatable = insight(&answer, "automatable")?;
     // The one with the day off has rows, but none of work.

@@ -39,7 +39,7 @@ async fn the_reference_case_goes_from_sql_rows_to_the_page() -> anyhow::Result<(
     let findings = json(&stack, "/v1/findings").await?;
     let first = &findings["findings"][0];
     assert_eq!(first["headline"], "Platform team: 147.2 h a sprint automatable (23 %)");
-    assert_eq!(first["halved_returns_hours_per_sprint"], json!(73.6));
+    assert_eq!(first["halved"]["hours"], json!(73.6));
     let page = text(&stack, "/").await?;
     assert!(page.contains("147.2 h a sprint automatable (23 %)"), "the page does not say it");
 
@@ -50,12 +50,55 @@ async fn the_reference_case_goes_from_sql_rows_to_the_page() -> anyhow::Result<(
         let mut sum = 0;
         for team in &teams {
             let part = json(&stack, &format!("/v1/insights?scope=team:{}", team.id)).await?;
-            sum += insight(&part, id)?["numerator_seconds"].as_i64().unwrap_or_default();
+            sum += insight(&part, id)?["numerator"].as_i64().unwrap_or_default();
         }
-        assert_eq!(whole["numerator_seconds"], json!(sum), "{id}");
+        assert_eq!(whole["numerator"], json!(sum), "{id}");
         let by_stereotype = whole["by_stereotype"].as_array().expect("a list");
-        let parts: i64 = by_stereotype.iter().filter_map(|part| part["numerator_seconds"].as_i64()).sum();
-        assert_eq!(whole["numerator_seconds"], json!(parts), "{id}");
+        let parts: i64 = by_stereotype.iter().filter_map(|part| part["numerator"].as_i64()).sum();
+        assert_eq!(whole["numerator"], json!(parts), "{id}");
+    }
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_tells_the_story_of_each_team_and_leaves_no_insight_empty() -> anyhow::Result<()> {
+    let house = House::demo().await?;
+    let (stack, _) = house.worked().await?;
+    let org = json(&stack, "/v1/insights").await?;
+    for declared in stack.register.insights() {
+        let answer = insight(&org, &declared.id)?;
+        assert_ne!(answer["status"], "not_measurable", "{}", declared.id);
+        assert!(answer["numerator"].as_i64() > Some(0), "{} is empty", declared.id);
+        let beside = answer["beside"].as_array().into_iter().flatten();
+        assert!(beside.clone().all(|figure| figure["status"] != "not_measurable"), "{}", declared.id);
+    }
+
+    let findings = json(&stack, "/v1/findings").await?;
+    let findings = findings["findings"].as_array().expect("a list");
+    let whose = |id: &str| -> Vec<(&str, f64)> {
+        let of_insight = findings.iter().filter(|finding| finding["id"] == id);
+        of_insight
+            .map(|found| {
+                (found["scope_name"].as_str().unwrap_or_default(), found["ratio"].as_f64().unwrap_or_default())
+            })
+            .collect()
+    };
+    assert_eq!(whose("automatable")[0], ("Platform", 0.23), "one is the reference case");
+    assert_eq!(whose("late-planning"), [("Insight", 1.0)], "one plans late");
+    assert_eq!(whose("juggling"), [("Insight", 9.0)], "people are pulled through nine kinds of work a day");
+    let [("Checkout", after)] = whose("defects-after-release")[..] else {
+        panic!("one drowns in defects after the release: {:?}", whose("defects-after-release"))
+    };
+    assert!(after > 0.4);
+    let [("Mobile", rated_low)] = whose("ceremonies")[..] else {
+        panic!("one pays for ceremonies it rates 2: {:?}", whose("ceremonies"))
+    };
+    assert!(rated_low > 0.8);
+    for finding in findings {
+        let hours = |of: &str| finding[of]["hours"].as_f64().expect("hours");
+        assert!((hours("halved") * 2.0 - hours("removed")).abs() < 1e-9, "{finding}");
+        let rows = json(&stack, finding["activities"].as_str().expect("an address")).await?;
+        assert!(!rows["activities"].as_array().expect("a list").is_empty(), "{finding}");
     }
     stack.stop().await
 }
@@ -100,8 +143,8 @@ async fn duckdb_reads_the_lake_and_finds_the_same_rows_and_sums() -> anyhow::Res
     let org = json(&stack, "/v1/insights?from=2026-01-01&to=2027-01-01").await?;
     let (scope, automatable) = (insight(&org, "out-of-sprint")?, insight(&org, "automatable")?);
     let number = |value: &serde_json::Value| value.as_str().and_then(|text| text.parse().ok()).or(value.as_i64());
-    assert_eq!(scope["numerator_seconds"].as_i64(), number(&read["by_key"][3]));
-    assert_eq!(automatable["numerator_seconds"].as_i64(), number(&read["by_key"][4]));
+    assert_eq!(scope["numerator"].as_i64(), number(&read["by_key"][3]));
+    assert_eq!(automatable["numerator"].as_i64(), number(&read["by_key"][4]));
     stack.stop().await
 }
 

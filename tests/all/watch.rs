@@ -2,6 +2,7 @@
 //! deployed, their environment, the event files of `tests/events`.
 
 use std::{
+    fs::File,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -13,8 +14,14 @@ use serde_json::{Value, json};
 use wastewalk::{invoke::Invoker, progress::Show, stack::Stack, up};
 use wastewalk_tests::{House, insight, json};
 
-const FUNCTIONS: [&str; 6] =
-    ["intake", "annotate-classify", "annotate-scope", "annotate-automation", "aggregate", "api"];
+/// The functions behind a queue.
+fn listeners(stack: &Stack) -> Vec<String> {
+    let annotators = stack.register.annotators().iter();
+    let mut names: Vec<String> =
+        annotators.map(|annotator| format!("annotate-{}", annotator.declaration.name)).collect();
+    names.push("aggregate".to_owned());
+    names
+}
 
 /// Processes that end with the test.
 struct Processes(Vec<Child>);
@@ -43,7 +50,7 @@ fn watch(port: u16) -> anyhow::Result<Child> {
 }
 
 /// Starts the binary of a function, which asks the Lambda API at `port` for work.
-fn start(stack: &Stack, house: &House, function: &str, port: u16) -> anyhow::Result<Child> {
+fn start(stack: &Stack, house: &House, function: &str, port: u16, logs: &Path) -> anyhow::Result<Child> {
     let test = std::env::current_exe()?;
     let binaries = test.parent().and_then(Path::parent).context("the test has no folder")?;
     let binary: PathBuf = binaries.join(function);
@@ -57,7 +64,7 @@ fn start(stack: &Stack, house: &House, function: &str, port: u16) -> anyhow::Res
         .env("AWS_LAMBDA_FUNCTION_NAME", function)
         .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")
-        .stderr(Stdio::null())
+        .stderr(File::create(logs.join(function))?)
         .spawn();
     child.with_context(|| format!("{function} could not be started"))
 }
@@ -79,8 +86,9 @@ async fn the_deployed_binaries_do_the_whole_thread_behind_cargo_lambda_watch() -
     let address = format!("http://127.0.0.1:{port}");
     let house = House::demo().await?;
     let stack = house.stack_with(None, Some(address.parse()?)).await?;
-    for function in FUNCTIONS {
-        processes.0.push(start(&stack, &house, function, port)?);
+    let (listeners, logs) = (listeners(&stack), tempfile::tempdir()?);
+    for function in listeners.iter().map(String::as_str).chain(["intake", "api"]) {
+        processes.0.push(start(&stack, &house, function, port, logs.path())?);
     }
     // A function that ended at once leaves its invocation waiting for ever.
     let work = tokio::time::timeout(Duration::from_secs(300), up::work(&stack, Show::Nothing));
@@ -91,7 +99,7 @@ async fn the_deployed_binaries_do_the_whole_thread_behind_cargo_lambda_watch() -
 
     // Each function takes the event file that the documents show for it.
     let invoker = Invoker::new(&address.parse()?);
-    for function in &FUNCTIONS[1..5] {
+    for function in &listeners {
         let response: Value = invoker.invoke(function, &event(function)?).await?;
         assert_eq!(response, json!({ "batchItemFailures": [] }), "{function}");
     }
@@ -101,9 +109,26 @@ async fn the_deployed_binaries_do_the_whole_thread_behind_cargo_lambda_watch() -
     assert_eq!(response["statusCode"], json!(200));
     let body: Value = serde_json::from_str(response["body"].as_str().context("a body")?)?;
     let direct = json(&stack, "/v1/insights").await?;
-    assert_eq!(
-        insight(&body, "automatable")?["numerator_seconds"],
-        insight(&direct, "automatable")?["numerator_seconds"]
-    );
+    assert_eq!(insight(&body, "automatable")?["numerator"], insight(&direct, "automatable")?["numerator"]);
+    for function in listeners.iter().map(String::as_str).chain(["intake", "api"]) {
+        check_log(function, &std::fs::read_to_string(logs.path().join(function))?)?;
+    }
     stack.stop().await
+}
+
+/// Each invocation says in one line what it did, and no line has a value of a row in it.
+fn check_log(function: &str, log: &str) -> anyhow::Result<()> {
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let mut summaries = lines.iter().filter(|line| line["fields"]["message"] == "summary");
+    let first = summaries.next().with_context(|| format!("{function} left no summary: {log}"))?;
+    for field in
+        ["events", "failed", "rows_in", "rows_out", "rows_quarantined", "bytes_in", "bytes_out", "milliseconds"]
+    {
+        ensure!(first["fields"][field].is_u64(), "{function}: no {field} in {first}");
+    }
+    ensure!(first["fields"]["function"] == function && first["fields"]["logic"].is_string(), "{first}");
+    for value in ["Third time this week", "Brandt", "Petersen", "manual-deployment", "2026-08-04T06:49:58"] {
+        ensure!(!log.contains(value), "the log of {function} has a value of a row in it: {value}");
+    }
+    Ok(())
 }

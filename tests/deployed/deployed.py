@@ -2,8 +2,8 @@
 
 `make deployed` runs it. What only a deployment can show is shown here: that the template's pieces find each other, that
 a function can do its work with the permissions of its role and not without any one of them, that partitions can be
-uploaded again, and that a message nobody can read ends in the dead letters. What the figures must be is tested in
-`tests/all`, by the same handlers.
+uploaded again, that lost events are found by the reconciler, and that a message nobody can read ends in the dead
+letters. What the figures must be is tested in `tests/all`, by the same handlers.
 
 MiniStack asks for the permissions of whoever calls it: of the functions, and of the API's callers. It does not ask
 where it calls something itself, so the queues' policies, the schedule's role, and what Lambda does in a function's name
@@ -13,23 +13,28 @@ unknown to it.
 
 import json
 import re
-import sqlite3
 import subprocess
 import tempfile
 import unittest
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from botocore.credentials import Credentials
 from emulator import MiniStack
 from lossy import LossyWay
 from permissions import Role
-from stack import BINARIES, NAME, ROOT, Failed, Stack, binary, functions, template, wait_until
+from source import Source
+from stack import BINARIES, NAME, Failed, Stack, binary, functions, template, wait_until
 
-ANNOTATORS = {"AnnotateClassify": "classify", "AnnotateScope": "scope", "AnnotateAutomation": "automation"}
+# The function of each annotator, and the annotator's name.
+ANNOTATORS = {
+    name: binary(function).removeprefix("annotate-")
+    for name, function in functions(template()).items()
+    if binary(function).startswith("annotate-")
+}
 WORKERS = [*ANNOTATORS, "Aggregate"]
 QUEUES = [f"{function}Queue" for function in WORKERS]
-DEAD_LETTERS = [f"{function}DeadLetters" for function in ["Intake", *WORKERS]]
+DEAD_LETTERS = [f"{function}DeadLetters" for function in ["Intake", "Reconcile", *WORKERS]]
 
 
 class Deployed(unittest.TestCase):
@@ -43,23 +48,18 @@ class Deployed(unittest.TestCase):
         demo = path / "demo"
         up = [BINARIES / "wastewalk", "up", "--once", "--quiet", "--data", demo]
         subprocess.run(up, check=True, stdout=subprocess.DEVNULL)
-        cls.source = demo / "demo.sqlite"
+        cls.source = Source(demo / "demo.sqlite")
+        cls.addClassCleanup(cls.source.stop)
         cls.emulator = MiniStack(path)
         cls.addClassCleanup(cls.emulator.stop)
-        cls.stack = Stack(cls.emulator, path, f"sqlite://{cls.source}")
+        source = cls.source.parameters(cls.emulator.client("secretsmanager"))
+        cls.stack = Stack(cls.emulator, path, **source, OrganisationTimeZone="Europe/Berlin")
         cls.work_out_everything()
 
     @classmethod
     def work_out_everything(cls):
-        """Lets the schedule's own target fire once and now, and waits until the API shows every day."""
-        scheduler = cls.emulator.client("scheduler")
-        hourly = scheduler.get_schedule(Name=f"{NAME}-intake")
-        scheduler.create_schedule(
-            Name=f"{NAME}-now",
-            ScheduleExpression=f"at({datetime.now(UTC):%Y-%m-%dT%H:%M:%S})",
-            FlexibleTimeWindow=hourly["FlexibleTimeWindow"],
-            Target=hourly["Target"],
-        )
+        """Lets intake's schedule fire, and waits until the API shows every day."""
+        cls.fire("intake")
         # A run's record is the last that it writes.
         wait_until(lambda: cls.stack.keys("runs/"), "the schedule has run intake")
         cls.bases = {day_of(key): key for key in cls.stack.keys("activities/")}
@@ -71,6 +71,19 @@ class Deployed(unittest.TestCase):
 
         wait_until(lambda: shown() == len(cls.days), "the API shows every captured day")
         cls.stack.wait_until_idle(QUEUES)
+
+    @classmethod
+    def fire(cls, name: str, **target: str):
+        """Lets the target of a schedule fire once and now, with something else in it."""
+        scheduler = cls.emulator.client("scheduler")
+        declared = scheduler.get_schedule(Name=f"{NAME}-{name}")
+        scheduler.create_schedule(
+            Name=f"{NAME}-{name}-now",
+            ScheduleExpression=f"at({datetime.now(UTC):%Y-%m-%dT%H:%M:%S})",
+            FlexibleTimeWindow=declared["FlexibleTimeWindow"],
+            Target=declared["Target"] | target,
+            ActionAfterCompletion="DELETE",
+        )
 
     def tearDown(self):
         self.stack.wait_until_idle(QUEUES)
@@ -98,6 +111,10 @@ class Deployed(unittest.TestCase):
         status, page = self.stack.get("/")
         self.assertEqual(status, 200)
         self.assertIn("147.2 h a sprint automatable (23 %)", page)
+        # One day of it, from the lake: 23 % of eight people's eight hours.
+        day = {"from": self.days[5], "to": self.days[6], "limit": "1000"}
+        behind = self.stack.json("/v1/insights/automatable/activities", scope="team:1", **day)
+        self.assertEqual(sum(activity["value"] for activity in behind["activities"]), 52_992)
 
     def test_the_api_answers_only_a_caller_of_the_account_who_may_ask(self):
         iam = self.emulator.client("iam")
@@ -136,12 +153,12 @@ class Deployed(unittest.TestCase):
     def test_a_message_that_is_no_event_goes_to_the_dead_letters_and_its_neighbours_pass(self):
         sqs = self.emulator.client("sqs")
         poison = {function: f"no event at all, {function}" for function in WORKERS}
-        neighbours = dict(zip(WORKERS, [self.days[10:12], self.days[12:14], self.days[14:16], self.days[16:18]]))
+        neighbours = {function: self.days[10 + 2 * index :][:2] for index, function in enumerate(WORKERS)}
         annotations = {}
         for function, annotator in ANNOTATORS.items():
             for day in neighbours[function]:
                 annotations |= self.stack.bytes(self.annotations(day, annotator))
-        self.assertEqual(len(annotations), 6)
+        self.assertEqual(len(annotations), 2 * len(ANNOTATORS))
         self.stack.lose(list(annotations))
         for day in neighbours["Aggregate"]:
             self.stack.lose_pointer(day)
@@ -186,17 +203,27 @@ class Deployed(unittest.TestCase):
 
     def change_the_source(self):
         """Changes another team than the reference case's, such that intake must write all that it can write."""
-        with sqlite3.connect(self.source) as source:
-            [(person,)] = source.execute("SELECT min(id) FROM users WHERE team_id = 2")
-            source.execute("UPDATE users SET name = name || '+' WHERE id = ?", [person])
-            columns = "user_id, sprint_id, {}, started_at, duration, in_sprint, rating, note, created_at, updated_at"
-            for stereotype in ["stereotype_code", "'nobody knows'"]:
-                source.execute(
-                    f"INSERT INTO activities ({columns.format('stereotype_code')}) SELECT {columns.format(stereotype)}"
-                    " FROM activities WHERE id = (SELECT min(id) FROM activities WHERE user_id = ?)",
-                    [person],
-                )
-        source.close()
+        person = "(SELECT min(id) FROM users WHERE team_id = 2)"
+        columns = "user_id, sprint_id, {}, started_at, duration, in_sprint, rating, note, created_at, updated_at"
+        once_more = (
+            f"INSERT INTO activities (id, {columns.format('stereotype_code')})"
+            f" SELECT (SELECT max(id) + 1 FROM activities), {columns}"
+            f" FROM activities WHERE id = (SELECT min(id) FROM activities WHERE user_id = {person})"
+        )
+        self.source.execute(
+            f"UPDATE users SET name = name || '+' WHERE id = {person}",
+            once_more.format("stereotype_code"),
+            once_more.format("'nobody knows'"),
+        )
+
+    def capture_a_change(self) -> dict[str, str]:
+        """Changes the source and runs intake: the days that it captured again, with their new generation."""
+        known = set(self.stack.keys("activities/"))
+        self.change_the_source()
+        self.stack.invoke("Intake", {})
+        captured = {day_of(key): generation_of(key) for key in set(self.stack.keys("activities/")) - known}
+        self.assertTrue(captured)
+        return captured
 
     def test_annotators_need_each_of_their_permissions(self):
         # Done again for a day that has its annotation: what is there is found by create-only, and read to compare.
@@ -222,11 +249,72 @@ class Deployed(unittest.TestCase):
         def work():
             # Configuring a function starts it afresh: it knows no names from an earlier request.
             lambdas.update_function_configuration(FunctionName=name, Environment=deployed)
-            status, body = self.stack.get("/")
-            if status != 200:
-                raise Failed(f"{status}: {body}")
+            # A figure, the activities behind it, and a question for which the generations in the lake are listed.
+            asked = [("/", {}), ("/v1/insights/automatable/activities", {"limit": "1"})]
+            asked.append(("/v1/insights", {"as_of": "2100-01-01T00:00:00Z"}))
+            for path, query in asked:
+                status, body = self.stack.get(path, **query)
+                if status != 200:
+                    raise Failed(f"{path}: {status}: {body}")
 
         self.assert_each_permission_is_needed("Api", work)
+
+    def test_the_reconciler_finds_what_lost_events_left_undone_and_leaves_alone_what_was_done_before(self):
+        events, rules = self.emulator.client("events"), [self.stack.ids[f"{function}Rule"] for function in WORKERS]
+        for rule in rules:
+            events.disable_rule(Name=rule)
+            self.addCleanup(events.enable_rule, Name=rule)
+        lost = self.capture_a_change()
+        for rule in rules:
+            events.enable_rule(Name=rule)
+        self.stack.wait_until_idle(QUEUES)
+        for day, generation in lost.items():
+            self.assertNotEqual(self.stack.shown(day), generation, "the event was not lost: this proves nothing")
+
+        # While intake may still be writing, nothing is looked at.
+        self.assertEqual(self.reconcile(minutes=0)["days"], 0)
+        # Everything is old enough in an hour; the schedule says what time it is.
+        self.fire("reconcile", Input=json.dumps({"time": in_minutes(60)}))
+        for day, generation in lost.items():
+            wait_until(lambda: self.stack.shown(day) == generation, f"{day} is shown as captured last")
+        self.stack.wait_until_idle(QUEUES)
+        # What it had found undone kept its watermark back until it was done.
+        newest = max(lost.values())
+        self.assertLess(self.stack.watermark() or "", newest)
+        self.assertEqual(self.reconcile(minutes=60)["undone"], 0)
+        self.assertEqual(self.stack.watermark(), newest)
+
+        # A day that it knows to have been done has no pointer, as under a new logic: that is for a person to decide.
+        day = self.days[5]
+        self.stack.lose_pointer(day)
+        expected = {"days": 0, "undone": 0, "announced": 0, "watermark": newest, "logic": self.stack.logic}
+        self.assertEqual(self.reconcile(minutes=60), expected)
+        self.stack.wait_until_idle(QUEUES)
+        self.assertIsNone(self.stack.shown(day))
+        # With the table its watermark is lost too: everything is looked at.
+        self.stack.lose_watermark()
+        again = self.reconcile(minutes=60)
+        self.assertEqual((again["days"], again["undone"], again["announced"]), (len(self.days), 1, 1))
+        wait_until(lambda: self.stack.shown(day), f"{day} is shown again")
+
+    def reconcile(self, minutes: int) -> dict:
+        """What the reconciler finds and does some minutes from now."""
+        return self.stack.invoke("Reconcile", {"time": in_minutes(minutes)})
+
+    def test_the_reconciler_needs_each_of_its_permissions(self):
+        # Of all days this one was captured last, so the watermark moves although it is undone.
+        [(day, generation)] = self.capture_a_change().items()
+        wait_until(lambda: self.stack.shown(day) == generation, f"{day} is shown as captured last")
+
+        def work():
+            # What an earlier try announced would bring the pointer back.
+            self.stack.wait_until_idle(QUEUES)
+            self.stack.lose_pointer(day)
+            self.stack.lose_watermark()
+            self.assertEqual(self.reconcile(minutes=60)["announced"], 1)
+
+        self.assert_each_permission_is_needed("Reconcile", work)
+        wait_until(lambda: self.stack.shown(day), f"{day} is shown again")
 
     def role(self, function: str) -> Role:
         """The role of a function."""
@@ -267,44 +355,19 @@ class Deployed(unittest.TestCase):
             self.stack.invoke("Intake", {})
 
 
-class Template(unittest.TestCase):
-    """What can be said of template.yaml without deploying it."""
-
-    # The variables that a line of code reads through `shared`.
-    THROUGH_SHARED = {
-        r"telemetry::init\(\)": {"RUST_LOG"},
-        r"\.lake\(\)": {"LAKE_BUCKET"},
-        r"\.contributions\(\)": {"TABLE_NAME"},
-        r"annotator::serve\(": {"RUST_LOG", "LAKE_BUCKET"},
-    }
-
-    def test_the_environment_of_each_function_is_what_its_code_reads(self):
-        of_all = set(template()["Globals"]["Function"]["Environment"]["Variables"])
-        for name, function in functions(template()).items():
-            given = of_all | set(function["Properties"]["Environment"]["Variables"])
-            code = rust(ROOT / "functions" / binary(function) / "src")
-            through_shared = [variables for line, variables in self.THROUGH_SHARED.items() if re.search(line, code)]
-            self.assertEqual(given, variables_in(code).union(*through_shared), name)
-
-    def test_what_is_read_through_shared_is_known_here(self):
-        # Logging reads its variable by the name that the crate for it has chosen.
-        known = set().union(*self.THROUGH_SHARED.values()) - {"RUST_LOG"}
-        self.assertEqual(variables_in(rust(ROOT / "shared/src")), known)
-
-
-def rust(folder: Path) -> str:
-    """All Rust code in a folder."""
-    return "\n".join(path.read_text() for path in sorted(folder.rglob("*.rs")))
-
-
-def variables_in(code: str) -> set[str]:
-    """The environment variables that code names where it reads them, but for those that are the AWS SDK's own."""
-    return set(re.findall(r'\b(?:variable|env::var|env::var_os)\("(?!AWS_)([A-Z_]+)"\)', code))
-
-
 def batch(body: str) -> dict:
     """A batch of one message, as Lambda gives it to a function."""
     return {"Records": [{"messageId": "1", "eventSource": "aws:sqs", "body": body}]}
+
+
+def in_minutes(minutes: int) -> str:
+    """A time, as a schedule writes it."""
+    return f"{datetime.now(UTC) + timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def generation_of(key: str) -> str:
+    """The generation in a key."""
+    return re.search(r"/gen=(\w+)/", key)[1]
 
 
 def day_of(key: str) -> str:

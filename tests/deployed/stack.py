@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARIES = ROOT / "target/debug"
 NAME = "wastewalk-test"
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+ARTIFACTS = "artifacts"
 CREDENTIALS = Credentials(*OPERATOR.values())
 
 
@@ -29,9 +30,14 @@ def template() -> dict:
     return yaml_parse((ROOT / "template.yaml").read_text())
 
 
+def of_type(of: dict, kind: str) -> dict[str, dict]:
+    """The resources of a template that are of one kind, by logical id."""
+    return {name: it for name, it in of["Resources"].items() if it["Type"] == kind}
+
+
 def functions(of: dict) -> dict[str, dict]:
     """The functions of a template, by logical id."""
-    return {name: it for name, it in of["Resources"].items() if it["Type"] == "AWS::Serverless::Function"}
+    return of_type(of, "AWS::Serverless::Function")
 
 
 def binary(function: dict) -> str:
@@ -42,13 +48,13 @@ def binary(function: dict) -> str:
 class Stack:
     """Packages the built binaries, deploys them with a copy of the template and gives the HTTP API its routes."""
 
-    def __init__(self, emulator: MiniStack, folder: Path, source_url: str):
+    def __init__(self, emulator: MiniStack, folder: Path, **parameters: str):
         self.emulator = emulator
         self.packaged = folder / "packaged.yaml"
         self._package(folder)
         # The emulator is reached over plain HTTP, which the bucket policy rightly refuses; and it does not know the
         # condition key s3:if-none-match. `test_the_protected_lake_refuses_plain_http` deploys the policy all the same.
-        self._deploy(SourceUrl=source_url, ProtectLake="false")
+        self._deploy(ProtectLake="false", **parameters)
         described = emulator.client("cloudformation").describe_stack_resources(StackName=NAME)
         self.ids = {it["LogicalResourceId"]: it["PhysicalResourceId"] for it in described["StackResources"]}
         self.bucket, self.table = self.ids["LakeBucket"], self.ids["Table"]
@@ -68,16 +74,17 @@ class Stack:
             function["Properties"]["CodeUri"] = str(code)
         built = folder / "built.yaml"
         built.write_text(yaml_dump(copy))
-        self.emulator.client("s3").create_bucket(Bucket="artifacts")
+        self.emulator.client("s3").create_bucket(Bucket=ARTIFACTS)
         self.emulator.aws(
             *("cloudformation", "package", "--template-file", str(built)),
-            *("--s3-bucket", "artifacts", "--output-template-file", str(self.packaged)),
+            *("--s3-bucket", ARTIFACTS, "--output-template-file", str(self.packaged)),
         )
 
     def _deploy(self, **parameters: str):
         self.emulator.aws(
             *("cloudformation", "deploy", "--stack-name", NAME, "--template-file", str(self.packaged)),
-            *("--capabilities", *CAPABILITIES, "--parameter-overrides"),
+            # A template of this size is handed over in a bucket, as SAM does it.
+            *("--s3-bucket", ARTIFACTS, "--capabilities", *CAPABILITIES, "--parameter-overrides"),
             *(f"{name}={value}" for name, value in parameters.items()),
         )
 
@@ -200,6 +207,25 @@ class Stack:
     def lose_pointer(self, day: str):
         """Deletes that item: the day is not shown any more."""
         self.emulator.client("dynamodb").delete_item(TableName=self.table, Key=self._pointer_key(day))
+
+    def shown(self, day: str) -> str | None:
+        """The generation of a day that the table shows."""
+        pointer = self.pointer(day)
+        return pointer and pointer["generation"]["S"]
+
+    @property
+    def _watermark_key(self) -> dict:
+        return {"pk": {"S": "reconciler"}, "sk": {"S": f"watermark#{self.logic}"}}
+
+    def watermark(self) -> str | None:
+        """The newest generation up to which the reconciler has seen everything done."""
+        dynamodb = self.emulator.client("dynamodb")
+        item = dynamodb.get_item(TableName=self.table, Key=self._watermark_key, ConsistentRead=True).get("Item")
+        return item and item["generation"]["S"]
+
+    def lose_watermark(self):
+        """Deletes that item."""
+        self.emulator.client("dynamodb").delete_item(TableName=self.table, Key=self._watermark_key)
 
     def messages(self, queue: str) -> int:
         """How many messages a queue holds, visible or in work."""

@@ -26,8 +26,13 @@ use wastewalk::{
 /// A folder with a source in it, over which stacks can be started one after the other.
 pub struct House {
     folder: tempfile::TempDir,
-    source: PathBuf,
+    source_url: String,
     mapping: Mapping,
+    classification: Option<String>,
+}
+
+fn sqlite(file: &Path) -> String {
+    format!("sqlite://{}", file.display())
 }
 
 impl House {
@@ -36,36 +41,89 @@ impl House {
         let folder = tempfile::tempdir()?;
         let source = folder.path().join("demo.sqlite");
         demo::create(&source).await?;
-        Ok(Self { folder, source, mapping: Mapping::load("reference")? })
+        Ok(Self { folder, source_url: sqlite(&source), mapping: Mapping::load("reference")?, classification: None })
+    }
+
+    /// Over a source elsewhere, read by a mapping.
+    pub fn at(source_url: &str, mapping: Mapping) -> anyhow::Result<Self> {
+        Ok(Self { folder: tempfile::tempdir()?, source_url: source_url.to_owned(), mapping, classification: None })
     }
 
     /// Over a SQLite file and a mapping of yours.
     pub fn over(source: &Path, mapping: &Path) -> anyhow::Result<Self> {
         let mapping = Mapping::load(mapping.to_str().context("the path is not UTF-8")?)?;
-        Ok(Self { folder: tempfile::tempdir()?, source: source.to_owned(), mapping })
+        Self::at(&sqlite(source), mapping)
     }
 
     /// Over a SQLite file that SQL statements make, read by the reference mapping.
     pub async fn of(statements: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let source = folder.path().join("source.sqlite");
-        let house = Self { folder, source, mapping: Mapping::load("reference")? };
+        let house =
+            Self { folder, source_url: sqlite(&source), mapping: Mapping::load("reference")?, classification: None };
         house.execute(statements).await?;
         Ok(house)
     }
 
-    /// The source's address.
-    pub fn source_url(&self) -> String {
-        format!("sqlite://{}", self.source.display())
+    /// The same house under another logic: whatever is started from now on goes by this classification, or by the one
+    /// that was built in.
+    pub fn classified_by(self, classification: Option<&str>) -> Self {
+        Self { classification: classification.map(str::to_owned), ..self }
     }
 
-    /// Changes the source.
+    /// The folder of the stack's data.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Deletes the source.
+    pub fn lose_source(&self) -> anyhow::Result<()> {
+        let file = self.source_url.strip_prefix("sqlite://").context("the source is no SQLite file")?;
+        Ok(std::fs::remove_file(file)?)
+    }
+
+    /// From now on the source is read by another mapping.
+    pub fn read_by(&mut self, mapping: Mapping) {
+        self.mapping = mapping;
+    }
+
+    /// The source's address.
+    pub fn source_url(&self) -> &str {
+        &self.source_url
+    }
+
+    /// Changes the source, a SQLite file.
     pub async fn execute(&self, statements: &str) -> anyhow::Result<()> {
         use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, sqlite::SqliteConnectOptions};
-        let options = SqliteConnectOptions::new().filename(&self.source).create_if_missing(true);
+        let options = self.source_url.parse::<SqliteConnectOptions>()?.create_if_missing(true);
         let mut connection = options.connect().await?;
         connection.execute(sqlx::raw_sql(AssertSqlSafe(statements))).await?;
         Ok(connection.close().await?)
+    }
+
+    /// The records that a query of the source gives, as JSON objects of its numbers and texts.
+    pub async fn rows(&self, query: &str) -> anyhow::Result<Vec<Value>> {
+        use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Row, sqlite::SqliteConnectOptions};
+        let mut connection = self.source_url.parse::<SqliteConnectOptions>()?.connect().await?;
+        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut connection).await?;
+        let value = |row: &sqlx::sqlite::SqliteRow, name: &str| -> anyhow::Result<Value> {
+            if let Ok(number) = row.try_get_unchecked::<Option<i64>, _>(name)
+                && row.try_get_unchecked::<Option<String>, _>(name)? == number.map(|number| number.to_string())
+            {
+                return Ok(number.into());
+            }
+            Ok(row.try_get_unchecked::<Option<String>, _>(name)?.into())
+        };
+        let mut records = Vec::new();
+        for row in rows {
+            let mut record = serde_json::Map::new();
+            for column in row.columns() {
+                record.insert(column.name().to_owned(), value(&row, column.name())?);
+            }
+            records.push(Value::Object(record));
+        }
+        connection.close().await?;
+        Ok(records)
     }
 
     /// The lake's folder, for a reader that is not ours.
@@ -93,8 +151,10 @@ impl House {
     pub async fn stack_with(&self, faults: Option<Faults>, invoke: Option<Uri>) -> anyhow::Result<Stack> {
         Stack::start(Settings {
             data: self.folder.path().join("data"),
-            source_url: self.source_url(),
+            source_url: self.source_url.clone(),
             mapping: self.mapping.clone(),
+            time_zone: self.mapping.time_zone.map_or_else(|| demo::TIME_ZONE.parse(), Ok)?,
+            classification: self.classification.clone(),
             faults,
             ports: Ports::default(),
             credentials: None,
@@ -138,13 +198,20 @@ pub fn insight<'a>(answer: &'a Value, id: &str) -> anyhow::Result<&'a Value> {
     insights.iter().find(|insight| insight["id"] == id).with_context(|| format!("no insight {id}"))
 }
 
-/// Runs a Python script of `tests/foreign` with DuckDB at hand and returns what it prints, as JSON.
-pub fn foreign(script: &str, arguments: &[&str]) -> anyhow::Result<Value> {
+/// A Python script of `tests/foreign`, and what to say if there is no Python.
+pub fn python(script: &str) -> (Command, String) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python =
         std::env::var_os("WASTEWALK_PYTHON").map_or_else(|| root.join("../.tools/python/bin/python"), PathBuf::from);
-    let output = Command::new(&python).arg(root.join("foreign").join(script)).args(arguments).output();
-    let output = output.with_context(|| format!("{} is missing; `make tools` makes it", python.display()))?;
+    let mut command = Command::new(&python);
+    command.arg(root.join("foreign").join(script));
+    (command, format!("{} is missing; `make tools` makes it", python.display()))
+}
+
+/// Runs a Python script of `tests/foreign` with DuckDB at hand and returns what it prints, as JSON.
+pub fn foreign(script: &str, arguments: &[&str]) -> anyhow::Result<Value> {
+    let (mut command, missing) = python(script);
+    let output = command.args(arguments).output().context(missing)?;
     if !output.status.success() {
         bail!("{script}: {}", String::from_utf8_lossy(&output.stderr));
     }

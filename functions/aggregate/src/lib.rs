@@ -3,23 +3,32 @@
 //! It listens to base and annotation objects alike; the last one to arrive finds everything there. It knows no annotator
 //! by name: which are needed, and how each column is folded, the logic register says.
 
-use std::fs::File;
+use std::{
+    fs::File,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
+use chrono::Utc;
 use shared::{
     annotator::Register,
-    contribution::{ContributionStore, Fold, FoldError, Pointer, StoreError},
+    contribution::{ContributionStore, Fold, FoldError, LogicRecord, Pointer, StoreError},
     event::{ObjectCreated, Request, each_subject},
     lake::{
         Lake, LakeError, LakeKey, Partition,
         siblings::{Lockstep, Siblings},
     },
+    telemetry::Summary,
     time::Malformed,
 };
+use tokio::sync::OnceCell;
 
 mod reconcile;
 
-pub use reconcile::reconcile;
+pub use reconcile::{reconcile, undone};
 
 /// Why a partition could not be folded. Nothing is published then: the day keeps the answer it had.
 #[derive(Debug, thiserror::Error)]
@@ -55,10 +64,15 @@ pub enum Outcome {
         /// What is missing.
         missing: Vec<String>,
     },
-    /// A newer generation of the day exists.
-    Superseded,
-    /// The day's pointer names this partition already, and nobody asked to fold it again.
+    /// The partition was folded before, and nobody asked to fold it again.
     Present,
+    /// It is kept for whoever asks how the day was known then; the day's pointer names a newer generation.
+    Superseded {
+        /// Rows folded.
+        rows: i64,
+        /// Scopes that have a contribution.
+        scopes: usize,
+    },
     /// The day's pointer names this partition.
     Published {
         /// Rows folded.
@@ -73,34 +87,45 @@ pub enum Outcome {
 pub struct Aggregate {
     lake: Lake,
     store: ContributionStore,
-    register: &'static Register,
+    register: Arc<Register>,
+    /// Whether this process has made sure that its logic is on record.
+    recorded: Arc<OnceCell<()>>,
 }
 
 impl Aggregate {
     /// An aggregator.
-    pub fn new(lake: Lake, store: ContributionStore, register: &'static Register) -> Self {
-        Self { lake, store, register }
+    pub fn new(lake: Lake, store: ContributionStore, register: Arc<Register>) -> Self {
+        Self { lake, store, register, recorded: Arc::default() }
     }
 
     /// Handles a batch of "Object Created" events: each names a partition, each partition is folded once.
     pub async fn handle(&self, batch: SqsEvent) -> SqsBatchResponse {
+        let mut summary = Summary::start("aggregate");
+        let counted = Self { lake: self.lake.counted_by(&summary.traffic), ..self.clone() };
+        summary.events = batch.records.len() as u64;
         let request = |event: &ObjectCreated| event.request().map_err(AggregateError::from);
-        each_subject(batch, request, async |request| {
-            let started = std::time::Instant::now();
-            let outcome = Box::pin(self.run(request)).await?;
-            let (partition, milliseconds) = (request.partition, started.elapsed().as_millis());
-            match &outcome {
-                Outcome::Published { rows, scopes } => {
-                    tracing::info!(%partition, rows, scopes, logic = %self.register.logic(), milliseconds, "published");
+        let (folded, contributions) = (AtomicU64::new(0), AtomicU64::new(0));
+        let response = each_subject(batch, request, async |request| {
+            let partition = request.partition;
+            match Box::pin(counted.run(request)).await? {
+                Outcome::Published { rows, scopes } | Outcome::Superseded { rows, scopes } => {
+                    folded.fetch_add(rows.unsigned_abs(), Ordering::Relaxed);
+                    contributions.fetch_add(scopes as u64, Ordering::Relaxed);
+                    tracing::debug!(%partition, rows, scopes, "folded");
                 }
-                outcome => tracing::debug!(%partition, ?outcome, milliseconds, "nothing to publish"),
+                outcome => tracing::debug!(%partition, ?outcome, "nothing to publish"),
             }
             Ok(())
         })
-        .await
+        .await;
+        summary.failed = response.batch_item_failures.len() as u64;
+        (summary.rows_in, summary.rows_out) = (folded.into_inner(), contributions.into_inner());
+        summary.log(self.register.logic());
+        response
     }
 
-    /// Folds and publishes one partition, if everything is there and nothing newer is. Doing it again changes nothing.
+    /// Folds and publishes one partition, if everything is there. A superseded generation is folded too: it is how the day
+    /// was known then, and where two logics can be compared. Doing it again changes nothing.
     pub async fn run(&self, Request { partition, again }: Request) -> Result<Outcome, AggregateError> {
         let siblings = Siblings::find(&self.lake, partition).await?;
         let mut keys = Vec::new();
@@ -115,11 +140,7 @@ impl Aggregate {
         if !missing.is_empty() {
             return Ok(Outcome::Waiting { missing });
         }
-        let generations = self.lake.list(&format!("activities/date={}/", partition.day), None).await?;
-        if generations.last().and_then(|newest| newest.key.partition()).is_some_and(|newest| newest > partition) {
-            return Ok(Outcome::Superseded);
-        }
-        if !again && self.shows(partition).await? {
+        if !again && self.has(partition).await? {
             return Ok(Outcome::Present);
         }
         let Some(base) = self.lake.base(partition).await? else {
@@ -132,25 +153,41 @@ impl Aggregate {
             files.push((key, file));
         }
         let digest = base.sha256();
-        let register = self.register;
-        let work = move || fold(register, partition, (base, base_file), files);
+        let register = self.register.clone();
+        let work = move || fold(&register, partition, (base, base_file), files);
         // Decoding and folding keep a core busy, and a panic in a decoder must not take the process along.
         let folded = tokio::task::spawn_blocking(work).await.map_err(|_| AggregateError::Panicked(partition))??;
-        let total = folded.total();
+        let (total, evidence) = (folded.total(), folded.evidence().clone());
         let contributions = folded.finish();
+        let (rows, scopes) = (total.rows, contributions.len());
         if let Some(base) = digest {
-            let pointer = Pointer { partition, base, total };
+            self.record().await?;
+            let pointer = Pointer { partition, base, total, evidence };
             if !self.store.publish(self.register.logic(), &pointer, &contributions).await? {
-                return Ok(Outcome::Superseded);
+                return Ok(Outcome::Superseded { rows, scopes });
             }
         }
-        Ok(Outcome::Published { rows: total.rows, scopes: contributions.len() })
+        Ok(Outcome::Published { rows, scopes })
     }
 
-    async fn shows(&self, partition: Partition) -> Result<bool, AggregateError> {
-        let day = partition.day;
-        let pointers = self.store.pointers(self.register.logic(), day, day).await?;
-        Ok(pointers.iter().any(|pointer| pointer.partition == partition))
+    /// Makes sure, once per process, that whoever reads the results can find out what they were computed by.
+    async fn record(&self) -> Result<(), AggregateError> {
+        let record = || async { self.store.record_logic(&LogicRecord::of(&self.register, Utc::now())).await };
+        self.recorded.get_or_try_init(record).await?;
+        Ok(())
+    }
+
+    /// Whether the partition was folded to the end: it is listed, and the day's pointer names it or a newer one.
+    async fn has(&self, partition: Partition) -> Result<bool, AggregateError> {
+        let (logic, day) = (self.register.logic(), partition.day);
+        let pointers = self.store.pointers(logic, day, day).await?;
+        match pointers.first().map(|pointer| pointer.partition) {
+            Some(current) if current > partition => {
+                let listed = self.store.generations(logic, day, day).await?;
+                Ok(listed.iter().any(|pointer| pointer.partition == partition))
+            }
+            current => Ok(current == Some(partition)),
+        }
     }
 }
 

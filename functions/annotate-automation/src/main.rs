@@ -4,5 +4,5 @@ use annotate_automation::Automation;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    shared::annotator::serve(Automation).await
+    shared::annotator::serve(|_| Ok(Automation)).await
 }

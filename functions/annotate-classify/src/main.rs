@@ -4,5 +4,5 @@ use annotate_classify::Classify;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    shared::annotator::serve(Classify::built_in()?).await
+    shared::annotator::serve(|_| Classify::built_in()).await
 }

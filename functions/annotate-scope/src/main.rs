@@ -4,5 +4,5 @@ use annotate_scope::Scope;
 
 #[tokio::main]
 async fn main() -> Result<(), lambda_runtime::Error> {
-    shared::annotator::serve(Scope).await
+    shared::annotator::serve(|_| Ok(Scope)).await
 }

@@ -8,7 +8,7 @@ use shared::{
     contribution::Scope,
     dimension::{self, Member},
     lake::{Entity, Lake, LakeError},
-    time::LocalDay,
+    time::{Generation, LocalDay},
 };
 
 use crate::selection::Range;
@@ -38,6 +38,7 @@ pub struct Directory {
     people: BTreeMap<String, String>,
     stereotypes: BTreeMap<String, String>,
     sprints: BTreeMap<String, Sprint>,
+    identity: String,
 }
 
 impl Directory {
@@ -54,18 +55,27 @@ impl Directory {
             people: names(people),
             stereotypes: names(stereotypes),
             sprints: sprints.iter().map(|member| (member.id.clone(), sprint(member))).collect(),
+            identity: String::new(),
         }
     }
 
-    /// Reads the newest generation of every dimension.
-    pub async fn read(lake: &Lake, zone: Tz) -> Result<Self, LakeError> {
+    /// Reads the newest generation of every dimension, `as_of` then if given.
+    pub async fn read(lake: &Lake, zone: Tz, as_of: Option<Generation>) -> Result<Self, LakeError> {
         let (teams, people, sprints, stereotypes) = futures::try_join!(
-            dimension::newest(lake, Entity::Teams),
-            dimension::newest(lake, Entity::Users),
-            dimension::newest(lake, Entity::Sprints),
-            dimension::newest(lake, Entity::Stereotypes),
+            dimension::newest_until(lake, Entity::Teams, as_of),
+            dimension::newest_until(lake, Entity::Users, as_of),
+            dimension::newest_until(lake, Entity::Sprints, as_of),
+            dimension::newest_until(lake, Entity::Stereotypes, as_of),
         )?;
-        Ok(Self::new(&teams.1, &people.1, &sprints.1, &stereotypes.1, zone))
+        let keys = [&teams.0, &people.0, &sprints.0, &stereotypes.0];
+        let keys = keys.map(|key| key.as_ref().map(ToString::to_string).unwrap_or_default());
+        let directory = Self::new(&teams.1, &people.1, &sprints.1, &stereotypes.1, zone);
+        Ok(Self { identity: format!("{zone} {}", keys.join(" ")), ..directory })
+    }
+
+    /// Which generations it was read from: another one may say something else.
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// What people call `scope`; its id where the source has no name for it.

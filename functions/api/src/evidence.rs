@@ -8,13 +8,16 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::{
-    contribution::{Cell, Contribution, Pointer, Scope},
+    annotator::Logic,
+    contribution::{Cell, Contribution, LogicRecord, Pointer, Scope, Shown},
     time::LocalDay,
 };
 
 use crate::{
     Api, ApiError,
     directory::Directory,
+    figure::Grounds,
+    logics::{LogicRun, MissingDay, runs},
     selection::{Range, Request, Selection},
 };
 
@@ -27,10 +30,14 @@ const READ_AT_ONCE: usize = 8;
 /// The contributions to one selection, and what it takes to read them.
 #[derive(Debug, Clone)]
 pub struct Evidence {
+    /// What was asked for.
+    pub request: Request,
     /// Whose figures.
     pub scope: Scope,
     /// Which days; `None` while nothing is captured.
     pub range: Option<Range>,
+    /// The logic that is preferred: the one asked for, else the program's own.
+    pub logic: Logic,
     /// The newest captured day, wherever the range ends.
     pub newest: Option<Pointer>,
     /// Days of the range that were captured.
@@ -43,44 +50,105 @@ pub struct Evidence {
     pub days: Days,
     /// Of an organisation, where they were asked for or are needed: those of its teams, by id.
     pub teams: BTreeMap<String, Days>,
+    /// The columns that insights need as evidence and that are true of some row of the organisation in the range.
+    pub evident: BTreeSet<String>,
+    /// The partitions that the figures are of and the logics that computed them, by day.
+    pub shown: Vec<Shown>,
+    /// Days of the range that the lake knew better as of the time that was asked for.
+    pub missing: Vec<MissingDay>,
+}
+
+/// Which partitions answer a request: enough to know whether an answer is still the same, before it is computed.
+#[derive(Debug, Clone)]
+pub struct Basis {
+    request: Request,
+    range: Option<Range>,
+    /// The newest captured day, wherever the range ends.
+    pub newest: Option<Pointer>,
+    shown: Vec<Shown>,
+    missing: Vec<MissingDay>,
+    directory: Arc<Directory>,
+}
+
+impl Basis {
+    /// Finds it: the logics, the pointers of the range, and once more per older logic while days are missing.
+    ///
+    /// # Errors
+    /// If the table or the lake does not answer.
+    pub async fn find(api: &Api, request: &Request) -> Result<Self, ApiError> {
+        let logics = api.logics(request.logic.as_ref()).await?;
+        let directory = api.directory(request.as_of).await?;
+        let newest = api.newest(&logics).await?;
+        // Nobody can have known a day before it began.
+        let then = request.as_of.map(|as_of| LocalDay(as_of.instant().with_timezone(&api.time_zone).date_naive()));
+        let last =
+            newest.as_ref().map(|newest| then.map_or(newest.partition.day, |then| then.min(newest.partition.day)));
+        let range = request.resolve(last);
+        let (mut shown, mut missing) = (Vec::new(), Vec::new());
+        if let Some(range) = range.filter(|range| range.days() > 0) {
+            shown = api.store.shown(&logics, range.from, range.last(), request.as_of).await?;
+            if let Some(as_of) = request.as_of {
+                missing = api.missing((range.from, range.last()), as_of, &shown).await?;
+            }
+        }
+        Ok(Self { request: request.clone(), range, newest, shown, missing, directory })
+    }
+
+    /// All that an answer depends on besides the question, the program's logic, the settings and the program.
+    pub fn identity(&self) -> String {
+        let mut identity = format!("{:?} {} {:?}", self.range, self.directory.identity(), self.missing);
+        let newest = self.newest.as_ref().map(|newest| newest.partition);
+        identity.push_str(&format!(";{newest:?}"));
+        for Shown { logic, pointer } in &self.shown {
+            let (day, generation) = (pointer.partition.day, pointer.partition.generation);
+            identity.push_str(&format!(";{day} {generation} {}", logic.logic));
+        }
+        identity
+    }
 }
 
 impl Evidence {
-    /// Reads it: the pointers of the range once, then ⌈days/100⌉ batches per scope. An organisation's teams are read
-    /// if `with_teams`, or if there are no sprints by which the organisation's own contributions could be divided.
+    /// Finds the basis of a request and reads it.
+    ///
+    /// # Errors
+    /// See [`Evidence::of`].
+    pub async fn read(api: &Api, request: &Request, with_teams: bool) -> Result<Self, ApiError> {
+        Self::of(api, Basis::find(api, request).await?, with_teams).await
+    }
+
+    /// Reads it: ⌈days/100⌉ batches per scope. An organisation's teams are read if `with_teams`, or if there are no
+    /// sprints by which the organisation's own contributions could be divided.
     ///
     /// # Errors
     /// [`ApiError::UnknownScope`] if the source does not have the scope and it has no rows either.
-    pub async fn read(api: &Api, request: &Request, with_teams: bool) -> Result<Self, ApiError> {
-        let (store, logic) = (&api.store, api.register.logic());
-        let directory = api.directory().await?;
-        let newest = store.newest(logic).await?;
-        let range = request.resolve(newest.as_ref().map(|newest| newest.partition.day));
-        let pointers = match range {
-            Some(range) => store.pointers(logic, range.from, range.last()).await?,
-            None => Vec::new(),
-        };
-        let days = store.contributions(logic, &request.scope, &pointers).await?;
+    pub async fn of(api: &Api, basis: Basis, with_teams: bool) -> Result<Self, ApiError> {
+        let Basis { request, range, newest, shown, missing, directory } = basis;
+        let days = contributions(api, &request.scope, &shown).await?;
         if days.is_empty() && !directory.knows(&request.scope) {
-            return Err(ApiError::UnknownScope(request.scope.clone()));
+            return Err(ApiError::UnknownScope(request.scope));
         }
         let mut evidence = Self {
+            request: request.clone(),
             scope: request.scope.clone(),
             range,
+            logic: request.logic.as_ref().unwrap_or_else(|| api.register.logic()).clone(),
             newest,
-            days_captured: pointers.len(),
-            data_as_of: pointers.iter().map(|pointer| pointer.partition.generation.instant()).max(),
+            days_captured: shown.len(),
+            data_as_of: shown.iter().map(|shown| shown.pointer.partition.generation.instant()).max(),
             directory,
             days,
             teams: BTreeMap::new(),
+            evident: shown.iter().flat_map(|shown| shown.pointer.evidence.iter().cloned()).collect(),
+            shown,
+            missing,
         };
         if evidence.scope == Scope::Organisation && (with_teams || !evidence.group().has_sprints()) {
-            evidence.teams = evidence.read_teams(api, &pointers).await?;
+            evidence.teams = evidence.read_teams(api).await?;
         }
         Ok(evidence)
     }
 
-    async fn read_teams(&self, api: &Api, pointers: &[Pointer]) -> Result<BTreeMap<String, Days>, ApiError> {
+    async fn read_teams(&self, api: &Api) -> Result<BTreeMap<String, Days>, ApiError> {
         let guests = self.days.values().flat_map(|day| &day.by_sprint);
         let ids: BTreeSet<&String> =
             self.directory.teams().chain(guests.filter_map(|cell| cell.key.team.as_ref())).collect();
@@ -88,10 +156,15 @@ impl Evidence {
         let ids: Vec<String> = ids.into_iter().cloned().collect();
         let read = |id: String| async move {
             let scope = Scope::Team(id.clone());
-            let days = api.store.contributions(api.register.logic(), &scope, pointers).await?;
+            let days = contributions(api, &scope, &self.shown).await?;
             Ok::<_, ApiError>((id, days))
         };
         stream::iter(ids).map(read).buffered(READ_AT_ONCE).try_collect().await
+    }
+
+    /// Which logic each day has.
+    pub fn logics(&self) -> Vec<LogicRun> {
+        runs(&self.shown)
     }
 
     /// How the selection is echoed.
@@ -102,6 +175,8 @@ impl Evidence {
             from: self.range.map(|range| range.from),
             to: self.range.map(|range| range.to),
             days_captured: self.days_captured,
+            logic: self.request.logic.clone(),
+            as_of: self.request.as_of,
         }
     }
 
@@ -113,6 +188,7 @@ impl Evidence {
             directory: &self.directory,
             days: &self.days,
             teams: self.teams.values().collect(),
+            evident: &self.evident,
         }
     }
 
@@ -125,8 +201,29 @@ impl Evidence {
             directory: &self.directory,
             days,
             teams: Vec::new(),
+            evident: &self.evident,
         })
     }
+}
+
+/// The contributions of one scope to some days, each by the logic that shows it.
+async fn contributions(api: &Api, scope: &Scope, shown: &[Shown]) -> Result<Days, ApiError> {
+    let mut by_logic: BTreeMap<&Logic, (&LogicRecord, Vec<Pointer>)> = BTreeMap::new();
+    for Shown { logic, pointer } in shown {
+        by_logic.entry(&logic.logic).or_insert_with(|| (&**logic, Vec::new())).1.push(pointer.clone());
+    }
+    let folded = api.register.folded_columns();
+    let mut days = Days::new();
+    for (logic, (record, pointers)) in by_logic {
+        let mut of_logic = api.store.contributions(logic, scope, &pointers).await?;
+        // What the logic does not have is not 0, but not known.
+        for column in folded.keys().filter(|column| !record.columns.contains_key(**column)) {
+            let cells = of_logic.values_mut().flat_map(|day| day.by_stereotype.iter_mut().chain(&mut day.by_sprint));
+            cells.for_each(|cell| cell.lack(column));
+        }
+        days.extend(of_logic);
+    }
+    Ok(days)
 }
 
 /// Some people's days, and what it takes to read them.
@@ -142,11 +239,23 @@ pub struct Group<'a> {
     pub days: &'a Days,
     /// Of an organisation: the days of its teams, where they were read.
     pub teams: Vec<&'a Days>,
+    /// See [`Evidence::evident`].
+    pub evident: &'a BTreeSet<String>,
 }
 
 impl<'a> Group<'a> {
+    /// What a figure of the whole group is computed from.
+    pub fn grounds(&self) -> Grounds<'a, impl Iterator<Item = &'a Cell> + use<'a>> {
+        self.grounds_of(self.cells())
+    }
+
+    /// What a figure of some of its rows is computed from.
+    pub fn grounds_of<I: Iterator<Item = &'a Cell>>(&self, cells: I) -> Grounds<'a, I> {
+        Grounds { cells, evident: self.evident }
+    }
+
     /// Every row once, by day, stereotype, and what else the scope divides by.
-    pub fn cells(&self) -> impl Iterator<Item = &'a Cell> + use<'a> {
+    pub fn cells(&self) -> impl Iterator<Item = &'a Cell> + Clone + use<'a> {
         self.days.values().flat_map(|day| &day.by_stereotype)
     }
 

@@ -6,9 +6,12 @@ use std::{
 };
 
 use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::openapi;
 use shared::{
-    annotator::declaration::{Denominator, Insight},
-    contribution::{Cell, Extent, Measure},
+    annotator::declaration::{Denominator, EvidenceNeeded, NamedPart, Ratio},
+    contribution::{Cell, Extent, Measure, NOT_COMPUTED},
 };
 
 /// The reason of a figure over no rows at all.
@@ -16,7 +19,7 @@ pub const NO_ACTIVITY: &str = "no_activity";
 const NOT_STATED: &str = "not_stated";
 
 /// Whether the rows can tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Every row can.
@@ -28,7 +31,7 @@ pub enum Status {
 }
 
 /// A ratio of sums.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Figure {
     /// Whether the rows can tell.
     pub status: Status,
@@ -37,11 +40,12 @@ pub struct Figure {
     pub reason: Option<String>,
     /// Every reason why rows cannot tell, with how many.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, openapi::Extent>)]
     pub reasons: BTreeMap<String, Extent>,
     /// The sum of the numerator's columns; null where it is not measurable.
-    pub numerator_seconds: Option<i64>,
-    /// What it is divided by; null where it is not measurable.
-    pub denominator_seconds: Option<i64>,
+    pub numerator: Option<i64>,
+    /// What it is divided by; null where it is not measurable, and where it is a number and no ratio.
+    pub denominator: Option<i64>,
     /// Their ratio; null where the denominator is zero.
     pub ratio: Option<f64>,
     /// Of the seconds that the figure is about, the share that can tell.
@@ -52,36 +56,78 @@ pub struct Figure {
     pub people: usize,
 }
 
+/// Some rows, and what is known of the organisation in the same days.
+#[derive(Debug, Clone)]
+pub struct Grounds<'a, I> {
+    /// Their cells.
+    pub cells: I,
+    /// The evidence columns that are true of some row of the organisation.
+    pub evident: &'a BTreeSet<String>,
+}
+
 impl Figure {
-    /// What `insight` says of `cells`.
-    pub fn of<'a>(insight: &Insight, cells: impl Iterator<Item = &'a Cell>) -> Self {
-        let total = add_up(insight, cells);
-        let nothing = Measure::default();
-        let measures: Vec<&Measure> =
-            insight.numerator.iter().map(|column| total.measures.get(column).unwrap_or(&nothing)).collect();
-        // A sum of several columns is no surer than the least sure of them.
-        let least = measures.iter().min_by_key(|measure| measure.covered.seconds).copied().unwrap_or(&nothing);
-        let (population, covered) = (least.population, least.covered);
-        let status = if total.total.rows == 0 || (population.rows > 0 && covered.rows == 0) {
-            Status::NotMeasurable
-        } else if covered == population {
-            Status::Measured
-        } else {
-            Status::Partial
+    /// What `ratio` is on these `grounds`; not measurable without the evidence `needed`.
+    pub fn of<'a>(
+        ratio: Ratio<'_>,
+        needed: Option<&EvidenceNeeded>,
+        grounds: Grounds<'_, impl Iterator<Item = &'a Cell>>,
+    ) -> Self {
+        let columns: Vec<&str> = ratio.columns().map(String::as_str).collect();
+        let mut total = Extent::default();
+        let mut population = 0;
+        let mut measures: BTreeMap<&str, Measure> = columns.iter().map(|name| (*name, Measure::default())).collect();
+        for cell in grounds.cells {
+            total.add(cell.total);
+            if cell.lacks(ratio.columns()) {
+                // With one of its columns unknown the whole figure is, above and below the line alike.
+                measures.values_mut().for_each(|measure| not_computed(cell, measure));
+                continue;
+            }
+            measures.iter_mut().for_each(|(column, measure)| cell.add_to(column, measure));
+            if let Denominator::Population(column) = ratio.denominator {
+                population += cell.population(column).seconds;
+            }
+        }
+        let unknown = needed.filter(|needed| !grounds.evident.contains(&needed.column));
+        // A figure is no surer than the least sure of its columns.
+        let surest_last = |measure: &&Measure| {
+            let (rows, seconds) = (measure.population.rows, measure.population.seconds);
+            (measure.values > 0 || rows == 0, Share::of(measure), seconds == 0)
         };
-        let measurable = status != Status::NotMeasurable;
-        let numerator: i64 = measures.iter().map(|measure| measure.sum).sum();
-        let denominator = denominator(insight, &total);
+        let ordered = columns.iter().filter_map(|column| measures.get(column));
+        let nothing = Measure::default();
+        let least = ordered.clone().min_by_key(surest_last).unwrap_or(&nothing);
+        let mute = least.population.rows > 0 && least.values == 0;
+        let reason = match unknown {
+            _ if total.rows == 0 => Some(NO_ACTIVITY.to_owned()),
+            Some(needed) if !(mute && most_frequent(least) == NOT_COMPUTED) => Some(needed.reason.clone()),
+            _ => mute.then(|| most_frequent(least)),
+        };
+        let status = match reason {
+            Some(_) => Status::NotMeasurable,
+            None if ordered.clone().any(|measure| measure.covered != measure.population) => Status::Partial,
+            None => Status::Measured,
+        };
+        let sum = |columns: &[String]| columns.iter().filter_map(|column| Some(measures.get(&**column)?.sum)).sum();
+        let numerator: i64 = sum(ratio.numerator);
+        let denominator = match ratio.denominator {
+            Denominator::Covered(column) => measures.get(&**column).map(|measure| measure.covered.seconds),
+            Denominator::Population(_) => Some(population),
+            Denominator::Sum(columns) => Some(sum(columns)),
+            Denominator::None => None,
+        };
+        let measurable = reason.is_none();
+        let first = columns.first().and_then(|column| measures.get(column)).unwrap_or(&nothing);
         Self {
             status,
-            reason: (!measurable).then(|| most_frequent(total.total, least)),
+            reason,
             reasons: least.reasons.clone(),
-            numerator_seconds: measurable.then_some(numerator),
-            denominator_seconds: measurable.then_some(denominator),
-            ratio: measurable.then(|| ratio(numerator, denominator)).flatten(),
-            covered_share: ratio(covered.seconds, population.seconds),
-            rows: population.rows,
-            people: measures.first().map_or(0, |measure| measure.people.len()),
+            numerator: measurable.then_some(numerator),
+            denominator: denominator.filter(|_| measurable),
+            ratio: denominator.filter(|_| measurable).and_then(|denominator| quotient(numerator, denominator)),
+            covered_share: quotient(least.covered.seconds, least.population.seconds),
+            rows: first.population.rows,
+            people: first.people.len(),
         }
     }
 
@@ -93,56 +139,188 @@ impl Figure {
     }
 }
 
-/// The numerator's columns of some cells, added up.
-pub fn numerator(insight: &Insight, cell: &Cell) -> i64 {
-    let sums = insight.numerator.iter().filter_map(|column| cell.measures.get(column));
-    sums.map(|measure| measure.sum).sum()
+/// Adds a cell's work as rows that cannot tell, because the logic behind them does not have the figure.
+fn not_computed(cell: &Cell, measure: &mut Measure) {
+    measure.population.add(cell.work);
+    measure.people.extend(cell.people.iter().cloned());
+    if cell.work.rows > 0 {
+        measure.reasons.entry(NOT_COMPUTED.to_owned()).or_default().add(cell.work);
+    }
 }
 
-/// Whether the cell has rows that the insight is about.
-pub fn concerns(insight: &Insight, cell: &Cell) -> bool {
-    let first = insight.numerator.first().and_then(|column| cell.measures.get(column));
-    first.is_some_and(|measure| measure.population.rows > 0)
+/// The share of a column's seconds that can tell, compared without rounding. A column that is about nothing misses
+/// nothing.
+#[derive(Debug, PartialEq, Eq)]
+struct Share {
+    covered: i128,
+    population: i128,
 }
 
-fn add_up<'a>(insight: &Insight, cells: impl Iterator<Item = &'a Cell>) -> Cell {
-    let mut total = Cell::default();
-    let divisor = match &insight.denominator {
-        Denominator::Covered(column) => std::slice::from_ref(column),
-        Denominator::Sum(columns) => columns.as_slice(),
-    };
-    let columns: BTreeSet<&String> = insight.numerator.iter().chain(divisor).collect();
-    for cell in cells {
-        total.total.add(cell.total);
-        for column in &columns {
-            let Some(measure) = cell.measures.get(*column) else { continue };
-            // The usual case needs no copy of the name; there are many cells.
-            match total.measures.get_mut(*column) {
-                Some(sum) => sum.add(measure),
-                None => drop(total.measures.insert((*column).clone(), measure.clone())),
-            }
+impl Share {
+    fn of(measure: &Measure) -> Self {
+        match measure.population.seconds {
+            0 => Self { covered: 1, population: 1 },
+            population => Self { covered: measure.covered.seconds.into(), population: population.into() },
         }
     }
-    total
 }
 
-fn denominator(insight: &Insight, total: &Cell) -> i64 {
-    let measure = |column: &String| total.measures.get(column);
-    match &insight.denominator {
-        Denominator::Covered(column) => measure(column).map_or(0, |measure| measure.covered.seconds),
-        Denominator::Sum(columns) => columns.iter().filter_map(measure).map(|measure| measure.sum).sum(),
+impl Ord for Share {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.covered * other.population).cmp(&(other.covered * self.population))
     }
 }
 
-fn ratio(numerator: i64, denominator: i64) -> Option<f64> {
+impl PartialOrd for Share {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// A named part of a figure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PartFigure {
+    /// What it is called.
+    pub label: String,
+    /// The sum of its columns.
+    pub value: i64,
+}
+
+/// What some cells consist of.
+pub fn breakdown<'a>(parts: &[NamedPart], cells: impl Iterator<Item = &'a Cell> + Clone) -> Vec<PartFigure> {
+    let value = |part: &NamedPart| cells.clone().map(|cell| cell.sum_of(&part.columns)).sum();
+    parts.iter().map(|part| PartFigure { label: part.label.clone(), value: value(part) }).collect()
+}
+
+/// How the values of a column are spread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Distribution {
+    /// The column.
+    pub column: String,
+    /// How many values.
+    pub count: i64,
+    /// Their sum, exactly.
+    pub sum: i64,
+    /// How many values lie in each bin that has any, smallest first.
+    pub bins: Vec<Bin>,
+    /// Median and 90th percentile by nearest rank, as the bins that they lie in.
+    pub quantiles: Vec<Quantile>,
+}
+
+/// Values from `from` to `to`, the latter excluded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Bin {
+    /// The smallest value that belongs to it.
+    pub from: i64,
+    /// The smallest value that does not; null in the last bin, which has no end.
+    pub to: Option<i64>,
+    /// How many values.
+    pub count: i64,
+}
+
+/// A quantile.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct Quantile {
+    /// Which: 0.5 is the median.
+    pub q: f64,
+    /// The bin that it lies in: see [`Bin`].
+    pub from: i64,
+    /// See [`Bin`].
+    pub to: Option<i64>,
+}
+
+impl Eq for Quantile {}
+
+/// The quantiles that are given, in tenths.
+const TENTHS: [i64; 2] = [5, 9];
+
+impl Distribution {
+    /// How `column`, folded in bins `bin` wide below `limit`, is spread over `cells`; `None` where it has no value.
+    pub fn of<'a>(column: &str, bin: i64, limit: i64, cells: impl Iterator<Item = &'a Cell>) -> Option<Self> {
+        let mut total = Measure::default();
+        cells.for_each(|cell| cell.add_to(column, &mut total));
+        let end = |from: i64| (from < limit).then(|| from + bin);
+        let bins: Vec<Bin> =
+            total.histogram.iter().map(|(from, count)| Bin { from: *from, to: end(*from), count: *count }).collect();
+        let count: i64 = bins.iter().map(|bin| bin.count).sum();
+        let quantile = |tenths: i64| {
+            // Nearest rank: the smallest value that at least that share of all values does not exceed.
+            let mut rank = (tenths * count + 9) / 10;
+            let holds = |bin: &&Bin| {
+                rank -= bin.count;
+                rank <= 0
+            };
+            bins.iter().find(holds).map(|bin| Quantile { q: tenths as f64 / 10.0, from: bin.from, to: bin.to })
+        };
+        let quantiles: Vec<Quantile> = TENTHS.into_iter().filter_map(quantile).collect();
+        (count > 0).then(|| Self { column: column.to_owned(), count, sum: total.sum, bins, quantiles })
+    }
+}
+
+fn quotient(numerator: i64, denominator: i64) -> Option<f64> {
     (denominator != 0).then(|| numerator as f64 / denominator as f64)
 }
 
-fn most_frequent(total: Extent, measure: &Measure) -> String {
-    if total.rows == 0 {
-        return NO_ACTIVITY.to_owned();
-    }
-    let reasons = measure.reasons.iter();
-    let most = reasons.min_by_key(|(reason, extent)| (Reverse(extent.rows), *reason));
+fn most_frequent(measure: &Measure) -> String {
+    let most = measure.reasons.iter().min_by_key(|(reason, extent)| (Reverse(extent.rows), *reason));
     most.map_or(NOT_STATED, |(reason, _)| reason).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::contribution::CellKey;
+
+    use super::*;
+
+    #[test]
+    fn what_an_older_logic_does_not_have_is_not_known_on_either_side_and_never_0() {
+        let extent = |rows| Extent { rows, seconds: 60 * rows };
+        let cell = || Cell::new(CellKey::default(), extent(5), extent(4), BTreeSet::from(["ada".to_owned()]));
+        let measure = |sum| Measure { sum, population: extent(4), covered: extent(4), values: 4, ..Measure::default() };
+        let (mut new, mut old) = (cell(), cell());
+        new.record("waste", measure(120));
+        new.record("all", measure(240));
+        // The older logic has the denominator and not the numerator.
+        old.record("all", measure(240));
+        old.lack("waste");
+        let of = |cells: &[&Cell], denominator: &Denominator| {
+            let numerator = ["waste".to_owned()];
+            let evident = BTreeSet::new();
+            let grounds = Grounds { cells: cells.iter().copied(), evident: &evident };
+            Figure::of(Ratio { numerator: &numerator, denominator }, None, grounds)
+        };
+        for denominator in [
+            Denominator::Sum(vec!["all".to_owned()]),
+            Denominator::Population("all".to_owned()),
+            Denominator::Covered("waste".to_owned()),
+        ] {
+            let both = of(&[&new, &old], &denominator);
+            assert_eq!((both.numerator, both.denominator), (Some(120), Some(240)), "{denominator:?}");
+            assert_eq!((both.status, both.covered_share), (Status::Partial, Some(0.5)));
+            assert_eq!(both.reasons, BTreeMap::from([(NOT_COMPUTED.to_owned(), extent(4))]));
+            let nothing = of(&[&old], &denominator);
+            assert_eq!((nothing.status, nothing.numerator), (Status::NotMeasurable, None));
+            assert_eq!(nothing.reason.as_deref(), Some(NOT_COMPUTED));
+        }
+    }
+
+    #[test]
+    fn quantiles_are_nearest_ranks_and_given_as_their_bins() {
+        let cell = |bins: &[(i64, i64)]| {
+            let mut cell = Cell::new(CellKey::default(), Extent::default(), Extent::default(), BTreeSet::new());
+            let histogram = bins.iter().copied().collect();
+            cell.record("gap_seconds", Measure { sum: 1_000, histogram, ..Measure::default() });
+            cell
+        };
+        let quantiles = |bins: &[(i64, i64)]| {
+            let cell = cell(bins);
+            let spread = Distribution::of("gap_seconds", 60, 180, [&cell, &cell].into_iter()).unwrap();
+            assert_eq!(spread.sum, 2_000);
+            spread.quantiles.iter().map(|quantile| (quantile.from, quantile.to)).collect::<Vec<_>>()
+        };
+        // Twice each: of 10 values the 5th and the 9th, of 2 the 1st and the 2nd.
+        assert_eq!(quantiles(&[(0, 2), (60, 2), (180, 1)]), [(60, Some(120)), (180, None)]);
+        assert_eq!(quantiles(&[(0, 1)]), [(0, Some(60)), (0, Some(60))]);
+        assert_eq!(Distribution::of("other", 60, 180, [&cell(&[(0, 1)])].into_iter()), None);
+    }
 }

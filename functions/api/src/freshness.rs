@@ -6,9 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use shared::{
     contribution::Pointer,
-    lake::{Lake, LakeError, LakeKey},
+    lake::{Lake, LakeError, LakeKey, Listed},
     time::{Generation, LocalDay},
 };
+use utoipa::ToSchema;
 
 /// A source that was not read for this long is worth a word.
 const STALE_AFTER: TimeDelta = TimeDelta::hours(3);
@@ -16,13 +17,14 @@ const STALE_AFTER: TimeDelta = TimeDelta::hours(3);
 const RECENT: TimeDelta = TimeDelta::days(14);
 
 /// How the deployment is doing. Old data is still served; this says how old.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Health {
     /// In a word.
     pub status: HealthStatus,
     /// The generation of the newest captured day.
     pub data_as_of: Option<DateTime<Utc>>,
     /// The newest day that is captured and complete under the current logic.
+    #[schema(value_type = Option<String>, format = Date)]
     pub newest_day: Option<LocalDay>,
     /// The newest run that left a record.
     pub last_run: Option<LastRun>,
@@ -31,7 +33,7 @@ pub struct Health {
 }
 
 /// A deployment's state, in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HealthStatus {
     /// There is data, and the source was read lately.
@@ -45,9 +47,10 @@ pub enum HealthStatus {
 }
 
 /// What the newest run did, in rows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct LastRun {
     /// When it opened its view of the source.
+    #[schema(value_type = String, example = "20261122T121619Z")]
     pub generation: Generation,
     /// What it read from.
     pub source: String,
@@ -56,11 +59,12 @@ pub struct LastRun {
     pub counts: Counts,
     /// Why it stopped, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub failed: Option<serde_json::Value>,
 }
 
 /// Rows of a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Counts {
     /// Seen in the source.
@@ -76,37 +80,59 @@ pub struct Counts {
 }
 
 /// A run's record, as far as it matters here; whatever it lacks counts as nothing.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-struct Record {
-    source: String,
+pub(crate) struct Record {
+    pub(crate) source: String,
+    pub(crate) mapping_sha256: String,
     counts: Counts,
     quarantined_by_reason: BTreeMap<String, i64>,
     failed: Option<serde_json::Value>,
 }
 
+/// A run that left a record.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    generation: Generation,
+    record: Record,
+}
+
+impl HealthStatus {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Stale => "stale",
+            Self::Failing => "failing",
+            Self::Empty => "empty",
+        }
+    }
+}
+
+impl From<Run> for LastRun {
+    fn from(run: Run) -> Self {
+        let Record { source, counts, failed, .. } = run.record;
+        Self { generation: run.generation, source, counts, failed }
+    }
+}
+
 impl Health {
     /// Reads the newest run's record and judges it at `now`. `newest` is the pointer of the newest captured day.
     pub async fn read(lake: &Lake, newest: Option<&Pointer>, now: DateTime<Utc>) -> Result<Self, LakeError> {
-        let run = newest_run(lake, now).await?;
-        Ok(Self::judge(run, newest, now))
+        let runs = newest_runs(lake, now, 1).await?;
+        Ok(Self::of(runs.first(), newest, now))
     }
 
-    fn judge(run: Option<(Generation, Record)>, newest: Option<&Pointer>, now: DateTime<Utc>) -> Self {
-        let read_at = run.as_ref().map(|(generation, _)| generation.instant());
-        let failed = run.as_ref().is_some_and(|(_, record)| record.failed.is_some());
+    /// Judges the newest run at `now`.
+    pub(crate) fn of(run: Option<&Run>, newest: Option<&Pointer>, now: DateTime<Utc>) -> Self {
+        let read_at = run.map(|run| run.generation.instant());
+        let failed = run.is_some_and(|run| run.record.failed.is_some());
         let status = match (newest, read_at) {
             (None, _) => HealthStatus::Empty,
             (Some(_), _) if failed => HealthStatus::Failing,
             (Some(_), Some(at)) if now - at <= STALE_AFTER => HealthStatus::Ok,
             (Some(_), _) => HealthStatus::Stale,
         };
-        let (last_run, quarantined_by_reason) = run
-            .map(|(generation, record)| {
-                let run = LastRun { generation, source: record.source, counts: record.counts, failed: record.failed };
-                (run, record.quarantined_by_reason)
-            })
-            .unzip();
         Self {
             status,
             // A run that found nothing new has seen that everything is still so.
@@ -115,29 +141,38 @@ impl Health {
                 read_at.filter(|_| !failed).map_or(written, |read_at| read_at.max(written))
             }),
             newest_day: newest.map(|pointer| pointer.partition.day),
-            last_run,
-            quarantined_by_reason: quarantined_by_reason.unwrap_or_default(),
+            last_run: run.cloned().map(LastRun::from),
+            quarantined_by_reason: run.map(|run| run.record.quarantined_by_reason.clone()).unwrap_or_default(),
         }
     }
 }
 
-async fn newest_run(lake: &Lake, now: DateTime<Utc>) -> Result<Option<(Generation, Record)>, LakeError> {
-    let recent = format!("runs/gen={}", Generation::mint(now - RECENT, None));
-    let mut runs = lake.list("runs/", Some(&recent)).await?;
-    if runs.is_empty() {
-        runs = lake.list("runs/", None).await?;
-    }
-    let newest = runs.into_iter().rev().find_map(|listed| match listed.key {
-        LakeKey::Run { generation } => Some(generation),
-        _ => None,
-    });
-    let Some(generation) = newest else { return Ok(None) };
+/// The record of the run of `generation`, which must be there.
+pub(crate) async fn read_record(lake: &Lake, generation: Generation) -> Result<Record, LakeError> {
     let file = lake.fetch(&LakeKey::Run { generation }).await?;
-    let record = serde_json::from_reader(std::io::BufReader::new(file)).unwrap_or_else(|error| {
-        tracing::warn!(%error, %generation, "the record of the newest run is not what this reader expects");
+    Ok(serde_json::from_reader(std::io::BufReader::new(file)).unwrap_or_else(|error| {
+        tracing::warn!(%error, %generation, "the record of a run is not what this reader expects");
         Record::default()
-    });
-    Ok(Some((generation, record)))
+    }))
+}
+
+/// The newest `most` runs, newest first.
+pub(crate) async fn newest_runs(lake: &Lake, now: DateTime<Utc>, most: usize) -> Result<Vec<Run>, LakeError> {
+    let recent = format!("runs/gen={}", Generation::mint(now - RECENT, None));
+    // A rewind leaves a record there, too.
+    let runs = |listed: Vec<Listed>| -> Vec<Generation> {
+        let generations = listed.into_iter().rev().filter_map(|listed| match listed.key {
+            LakeKey::Run { generation } => Some(generation),
+            _ => None,
+        });
+        generations.take(most).collect()
+    };
+    let mut generations = runs(lake.list("runs/", Some(&recent)).await?);
+    if generations.is_empty() {
+        generations = runs(lake.list("runs/", None).await?);
+    }
+    let read = |generation| async move { Ok(Run { generation, record: read_record(lake, generation).await? }) };
+    futures::future::try_join_all(generations.into_iter().map(read)).await
 }
 
 #[cfg(test)]
@@ -153,13 +188,14 @@ mod tests {
     fn a_source_that_was_not_read_for_three_hours_is_stale_and_no_data_is_empty() {
         let generation: Generation = "20260131T060000Z".parse().unwrap();
         let pointer = Pointer {
+            evidence: std::collections::BTreeSet::new(),
             partition: Partition { day: "2026-01-30".parse().unwrap(), generation },
             base: Sha256::of("x"),
             total: Extent::default(),
         };
         let status = |newest, run: bool, now: &str| {
-            let run = run.then(|| (generation, Record::default()));
-            Health::judge(run, newest, now.parse().unwrap()).status
+            let run = run.then(|| Run { generation, record: Record::default() });
+            Health::of(run.as_ref(), newest, now.parse().unwrap()).status
         };
         assert_eq!(status(Some(&pointer), true, "2026-01-31T09:00:00Z"), HealthStatus::Ok);
         assert_eq!(status(Some(&pointer), true, "2026-01-31T09:00:01Z"), HealthStatus::Stale);
@@ -167,7 +203,10 @@ mod tests {
         assert_eq!(status(None, true, "2026-01-31T06:00:00Z"), HealthStatus::Empty);
         let failed = Record { failed: Some("the source is gone".into()), ..Record::default() };
         let now = "2026-01-31T06:00:00Z".parse().unwrap();
-        assert_eq!(Health::judge(Some((generation, failed)), Some(&pointer), now).status, HealthStatus::Failing);
+        assert_eq!(
+            Health::of(Some(&Run { generation, record: failed }), Some(&pointer), now).status,
+            HealthStatus::Failing
+        );
     }
 
     #[test]
@@ -176,11 +215,8 @@ mod tests {
             r#"{"source":"demo","counts":{"read":5,"written":4,"open":1},"days":{"written":2},"new":true}"#,
         )
         .unwrap();
-        let health = Health::judge(
-            Some(("20260131T060000Z".parse().unwrap(), record)),
-            None,
-            "2026-01-31T06:00:00Z".parse().unwrap(),
-        );
+        let run = Run { generation: "20260131T060000Z".parse().unwrap(), record };
+        let health = Health::of(Some(&run), None, "2026-01-31T06:00:00Z".parse().unwrap());
         let json = serde_json::to_value(&health).unwrap();
         assert_eq!(json["last_run"]["generation"], "20260131T060000Z");
         assert_eq!(json["last_run"]["read"], 5);

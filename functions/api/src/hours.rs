@@ -1,26 +1,21 @@
 //! Hours per sprint: the sum over complete, worked sprints ÷ their number, or per 10 worked days without sprints.
 //!
-//! Complete: every local day that the sprint touches lies in the range. Worked: the team's own people have a row in it
-//! that the insight is about; only their rows count.
+//! Complete: every local day that the sprint touches lies in the range. Worked: the team's own people have a row of work
+//! in it; only their rows count.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use shared::{
-    annotator::declaration::Insight,
-    contribution::{Cell, Scope},
-};
+use shared::contribution::{Cell, Scope};
+use utoipa::ToSchema;
 
-use crate::{
-    evidence::Group,
-    figure::{concerns, numerator},
-};
+use crate::evidence::Group;
 
 const SECONDS_PER_HOUR: i64 = 3_600;
 const DAYS_WITHOUT_SPRINTS: i64 = 10;
 
 /// What hours are divided by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub enum Basis {
     /// By the group's complete sprints that it worked in.
     #[serde(rename = "per_sprint")]
@@ -45,7 +40,7 @@ impl Basis {
 }
 
 /// Hours of a figure's numerator per sprint, with the exact whole numbers behind it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct HoursPerSprint {
     /// Hours.
     pub value: f64,
@@ -63,10 +58,9 @@ pub struct HoursPerSprint {
 /// The cells that count towards hours per sprint, and what they are divided by.
 #[derive(Debug, Clone)]
 pub struct Pace<'a> {
-    cells: Vec<&'a Cell>,
+    /// The cells of each sprint or day.
+    units: Vec<Vec<&'a Cell>>,
     basis: Basis,
-    /// Sprints or days.
-    count: i64,
 }
 
 /// One thing to divide by, and the cells in it: a team's or a person's sprint, or a team's day.
@@ -74,53 +68,57 @@ type Units<'a, K> = BTreeMap<K, Vec<&'a Cell>>;
 
 impl<'a> Pace<'a> {
     /// The pace of `group`; `None` where it worked in no complete sprint, or on no day if it has no sprints.
-    pub fn of(insight: &Insight, group: &Group<'a>) -> Option<Self> {
+    pub fn of(group: &Group<'a>) -> Option<Self> {
         match &group.scope {
-            _ if !group.has_sprints() => Self::over(insight, Basis::TenDays, worked_days(group)),
-            Scope::Organisation => Self::over(insight, Basis::TeamAndSprint, complete_sprints(group)),
-            _ => Self::over(insight, Basis::Sprint, complete_sprints(group)),
+            _ if !group.has_sprints() => Self::over(Basis::TenDays, worked_days(group)),
+            Scope::Organisation => Self::over(Basis::TeamAndSprint, complete_sprints(group)),
+            _ => Self::over(Basis::Sprint, complete_sprints(group)),
         }
     }
 
-    fn over<K>(insight: &Insight, basis: Basis, units: Units<'a, K>) -> Option<Self> {
-        let worked = |cells: &Vec<&Cell>| cells.iter().any(|cell| concerns(insight, cell));
+    fn over<K>(basis: Basis, units: Units<'a, K>) -> Option<Self> {
+        let worked = |cells: &Vec<&Cell>| cells.iter().any(|cell| cell.work.rows > 0);
         let units: Vec<Vec<&Cell>> = units.into_values().filter(worked).collect();
-        (!units.is_empty()).then(|| Self {
-            basis,
-            count: units.len() as i64,
-            cells: units.into_iter().flatten().collect(),
+        (!units.is_empty()).then_some(Self { units, basis })
+    }
+
+    /// The sprints or days whose logic has all of some columns: where a part of one is not known, it is not complete.
+    fn known<'b>(&'b self, columns: &'b [String]) -> impl Iterator<Item = &'b Vec<&'a Cell>> + Clone {
+        self.units.iter().filter(move |cells| !cells.iter().any(|cell| cell.lacks(columns)))
+    }
+
+    /// The hours that some columns, in seconds, add up to; `None` where they are known of no sprint or day.
+    pub fn whole(&self, columns: &[String]) -> Option<HoursPerSprint> {
+        let seconds = self.known(columns).flatten().map(|cell| cell.sum_of(columns)).sum();
+        let days = self.basis == Basis::TenDays;
+        let count = self.known(columns).count() as i64;
+        (count > 0).then(|| HoursPerSprint {
+            value: self.hours(seconds, count),
+            basis: self.basis,
+            seconds,
+            sprints: if days { 0 } else { count },
+            days: days.then_some(count),
         })
     }
 
-    /// The hours of every kind of activity.
-    pub fn whole(&self, insight: &Insight) -> HoursPerSprint {
-        let seconds = self.cells.iter().map(|cell| numerator(insight, cell)).sum();
-        let days = self.basis == Basis::TenDays;
-        HoursPerSprint {
-            value: self.hours(seconds),
-            basis: self.basis,
-            seconds,
-            sprints: if days { 0 } else { self.count },
-            days: days.then_some(self.count),
-        }
-    }
-
-    /// The hours of one kind of activity; `None` where the cells are not divided by it.
-    pub fn of_stereotype(&self, insight: &Insight, stereotype: &str) -> Option<f64> {
+    /// The same of one kind of activity; `None` where the cells are not divided by it.
+    pub fn of_stereotype(&self, columns: &[String], stereotype: &str) -> Option<f64> {
         let divided = self.basis != Basis::TeamAndSprint;
-        divided.then(|| {
-            let cells = self.cells.iter().filter(|cell| cell.key.stereotype.as_deref() == Some(stereotype));
-            self.hours(cells.map(|cell| numerator(insight, cell)).sum())
+        let count = self.known(columns).count() as i64;
+        (divided && count > 0).then(|| {
+            let cells = self.known(columns).flatten();
+            let cells = cells.filter(|cell| cell.key.stereotype.as_deref() == Some(stereotype));
+            self.hours(cells.map(|cell| cell.sum_of(columns)).sum(), count)
         })
     }
 
     /// One division of whole numbers, so that the result is the nearest number to the truth.
-    fn hours(&self, seconds: i64) -> f64 {
+    fn hours(&self, seconds: i64, count: i64) -> f64 {
         let times = match self.basis {
             Basis::TenDays => DAYS_WITHOUT_SPRINTS,
             Basis::Sprint | Basis::TeamAndSprint => 1,
         };
-        (seconds * times) as f64 / (SECONDS_PER_HOUR * self.count) as f64
+        (seconds * times) as f64 / (SECONDS_PER_HOUR * count) as f64
     }
 }
 
@@ -149,7 +147,9 @@ fn complete_sprints<'a>(group: &Group<'a>) -> Units<'a, (String, String)> {
             let own = matches!(group.scope, Scope::Person(_)) || sprint.is_of(team);
             let complete = sprint.days.zip(group.range).is_some_and(|(days, range)| range.holds(days));
             if own && complete {
-                units.entry((team.clone(), id.clone())).or_default().push(cell);
+                // In its own scope a sprint is one, however many teams share it.
+                let whose = if matches!(group.scope, Scope::Sprint(_)) { String::new() } else { team.clone() };
+                units.entry((whose, id.clone())).or_default().push(cell);
             }
         }
     }
@@ -181,8 +181,9 @@ mod tests {
     const RANGE: (&str, &str) = ("2026-01-05", "2026-02-02");
 
     fn automatable(evidence: &Evidence) -> Answer {
-        let insight = register().insights().find(|insight| insight.id == "automatable").unwrap();
-        Answer::of(insight, &evidence.group())
+        let register = register();
+        let insight = register.insights().find(|insight| insight.id == "automatable").unwrap();
+        Answer::of(&register, insight, &evidence.group())
     }
 
     fn hours(scope: &str, rows: &[Row], sprints: &[Member]) -> Option<(f64, Basis, i64, i64)> {
@@ -237,7 +238,7 @@ mod tests {
         assert_eq!(hours("sprint:a1", &rows, &sprints()), Some((6.0, Basis::Sprint, 6 * HOUR, 1)));
         assert_eq!(hours("org", &rows, &sprints()), Some((6.0, Basis::TeamAndSprint, 6 * HOUR, 1)));
         let all = automatable(&evidence("org", RANGE, &rows, &[], &sprints()));
-        assert_eq!(all.figure.numerator_seconds, Some(10 * HOUR));
+        assert_eq!(all.figure.numerator, Some(10 * HOUR));
         let guest = hours("person:guest", &rows, &sprints());
         assert_eq!(guest, Some((4.0, Basis::Sprint, 4 * HOUR, 1)));
     }

@@ -1,23 +1,35 @@
 //! The API: figures from contributions, as JSON and as a page.
 //!
 //! A request flows through the modules in this order: [`selection`] says what is asked for, [`evidence`] reads what
-//! answers it, [`figure`], [`hours`], [`answer`] and [`finding`] compute from that alone, [`freshness`] says how old it is, and
+//! answers it, by which of the [`logics`], [`figure`], [`hours`], [`answer`] and [`finding`] compute from that alone, [`activities`] lists the rows behind a figure, [`compare`] two logics, [`lineage`] where it comes from, [`freshness`] says how old it is, and
 //! `routes`, [`page`] and [`problem`] turn it into responses. Nothing here knows an annotator by name: which figures
 //! there are, and what they mean, is what the register's declarations say.
 
+pub mod activities;
 pub mod answer;
+pub mod compare;
 pub mod directory;
+pub mod division;
+mod etag;
 pub mod evidence;
 pub mod figure;
 pub mod finding;
 pub mod freshness;
 pub mod hours;
+pub mod lineage;
+pub mod logics;
+pub mod openapi;
 pub mod page;
 pub mod problem;
+pub mod quality;
 mod routes;
+mod rows;
 #[cfg(test)]
 mod sample;
 pub mod selection;
+pub mod settings;
+pub mod spreadsheet;
+pub mod trend;
 
 use std::{
     sync::Arc,
@@ -31,6 +43,7 @@ use shared::{
     annotator::{Logic, Register},
     contribution::ContributionStore,
     lake::{Lake, LakeError},
+    time::Generation,
 };
 use tokio::sync::RwLock;
 
@@ -38,7 +51,10 @@ pub use problem::ApiError;
 pub use routes::router;
 pub use selection::Request;
 
-use crate::{answer::Answer, directory::Directory, evidence::Evidence, finding::Finding, selection::Selection};
+use crate::{
+    answer::Answer, directory::Directory, evidence::Evidence, finding::Finding, logics::LogicRun, selection::Selection,
+    settings::Settings,
+};
 
 /// Names and sprints are read again after this long.
 const DIRECTORY_LIFETIME: Duration = Duration::from_secs(60);
@@ -48,7 +64,8 @@ const DIRECTORY_LIFETIME: Duration = Duration::from_secs(60);
 pub struct Api {
     lake: Lake,
     store: ContributionStore,
-    register: &'static Register,
+    register: Arc<Register>,
+    settings: Arc<Settings>,
     time_zone: Tz,
     directory: Arc<RwLock<Option<ReadDirectory>>>,
 }
@@ -59,11 +76,21 @@ type ReadDirectory = (Instant, Arc<Directory>);
 impl Api {
     /// Answers from `lake` and `store` what `register` declares; `time_zone` is the organisation's, which decides the
     /// local days of its sprints.
-    pub fn new(lake: Lake, store: ContributionStore, register: &'static Register, time_zone: Tz) -> Self {
-        Self { lake, store, register, time_zone, directory: Arc::default() }
+    pub fn new(
+        lake: Lake,
+        store: ContributionStore,
+        register: Arc<Register>,
+        settings: Settings,
+        time_zone: Tz,
+    ) -> Self {
+        Self { lake, store, register, settings: Arc::new(settings), time_zone, directory: Arc::default() }
     }
 
-    async fn directory(&self) -> Result<Arc<Directory>, LakeError> {
+    /// Names and sprints, as they are or as they were known `as_of` then.
+    async fn directory(&self, as_of: Option<Generation>) -> Result<Arc<Directory>, LakeError> {
+        if as_of.is_some() {
+            return Ok(Arc::new(Directory::read(&self.lake, self.time_zone, as_of).await?));
+        }
         let young = |cached: &Option<ReadDirectory>| {
             let young = cached.as_ref().filter(|(read, _)| read.elapsed() < DIRECTORY_LIFETIME);
             young.map(|(_, directory)| Arc::clone(directory))
@@ -76,7 +103,7 @@ impl Api {
         if let Some(directory) = young(&cached) {
             return Ok(directory);
         }
-        let directory = Arc::new(Directory::read(&self.lake, self.time_zone).await?);
+        let directory = Arc::new(Directory::read(&self.lake, self.time_zone, None).await?);
         *cached = Some((Instant::now(), Arc::clone(&directory)));
         Ok(directory)
     }
@@ -87,8 +114,10 @@ impl Api {
 pub struct Overview {
     /// What it is about, as it was resolved.
     pub selection: Selection,
-    /// The logic behind every number.
+    /// The logic that is preferred: the one asked for, else the program's own.
     pub logic: Logic,
+    /// Which logic each day has, in runs of days.
+    pub logics: Vec<LogicRun>,
     /// The newest generation among the days used; null without any.
     pub data_as_of: Option<DateTime<Utc>>,
     /// Every declared insight, in the register's order.
@@ -99,14 +128,15 @@ pub struct Overview {
 
 impl Overview {
     /// Computes it.
-    pub fn of(register: &Register, evidence: &Evidence) -> Self {
+    pub fn of(register: &Register, settings: &Settings, evidence: &Evidence) -> Self {
         let group = evidence.group();
         Self {
             selection: evidence.selection(),
-            logic: register.logic().clone(),
+            logic: evidence.logic.clone(),
+            logics: evidence.logics(),
             data_as_of: evidence.data_as_of,
-            insights: register.insights().map(|insight| Answer::of(insight, &group)).collect(),
-            findings: finding::findings(register, evidence),
+            insights: register.insights().map(|insight| Answer::of(register, insight, &group)).collect(),
+            findings: finding::findings(register, settings, evidence),
         }
     }
 }
@@ -117,5 +147,5 @@ impl Overview {
 /// [`ApiError::UnknownScope`] if nobody knows the scope; otherwise if the table or the lake does not answer.
 pub async fn overview(api: &Api, request: &Request) -> Result<Overview, ApiError> {
     let evidence = Evidence::read(api, request, true).await?;
-    Ok(Overview::of(api.register, &evidence))
+    Ok(Overview::of(&api.register, &api.settings, &evidence))
 }

@@ -26,6 +26,15 @@ pub enum ApiError {
     /// The question is about someone whom neither the source nor any row mentions.
     #[error("there is no {0}")]
     UnknownScope(Scope),
+    /// The question is about an insight that there is not.
+    #[error("there is no insight {0}")]
+    UnknownInsight(String),
+    /// The days behind a page changed before the next one was asked for.
+    #[error("the days changed since the cursor was given")]
+    CursorExpired,
+    /// An answer could not be written as CSV.
+    #[error("the answer could not be written")]
+    Unwritable(#[from] csv::Error),
     /// The table did not answer.
     #[error("the contributions could not be read")]
     Store(#[from] StoreError),
@@ -53,7 +62,11 @@ impl Problem {
         status: StatusCode::NOT_FOUND,
         name: "not-found",
         title: "There is nothing at this address",
-        detail: Cow::Borrowed("Use /v1/insights, /v1/findings or /v1/health; the page is at /."),
+        detail: Cow::Borrowed(
+            "Use /v1/insights, /v1/insights/ID with /trend and /activities, /v1/findings, /v1/compare, /v1/lineage, \
+             /v1/teams, /v1/sprints, /v1/stereotypes, /v1/quality or /v1/health, described at /openapi.json; the pages \
+             begin at /.",
+        ),
     };
 
     /// The path exists, but not for this method.
@@ -61,7 +74,17 @@ impl Problem {
         status: StatusCode::METHOD_NOT_ALLOWED,
         name: "method-not-allowed",
         title: "This address can only be read",
-        detail: Cow::Borrowed("Use GET."),
+        detail: Cow::Borrowed("Use GET or HEAD."),
+    };
+
+    /// The answer is larger than a function may give.
+    pub const TOO_MUCH: Self = Self {
+        status: StatusCode::BAD_REQUEST,
+        name: "answer-too-large",
+        title: "The answer is too large",
+        detail: Cow::Borrowed(
+            "It has more than 4.5 MB. Ask for fewer days or a smaller scope, for one insight, or with a lower `limit`.",
+        ),
     };
 }
 
@@ -100,6 +123,30 @@ impl From<&ApiError> for Problem {
                      check the id, or choose a range in which it has rows."
                 )),
             },
+            ApiError::UnknownInsight(id) => Self {
+                status: StatusCode::NOT_FOUND,
+                name: "unknown-insight",
+                title: "There is no such insight",
+                detail: Cow::Owned(format!("there is no insight `{id}`; /v1/insights lists them all.")),
+            },
+            ApiError::CursorExpired => Self {
+                status: StatusCode::GONE,
+                name: "cursor-expired",
+                title: "The days changed between two pages",
+                detail: Cow::Borrowed(
+                    "parameter `cursor`: it belongs to another question, or days were captured again since it was \
+                     given. Start again without it, so that all pages add up to one figure.",
+                ),
+            },
+            ApiError::Unwritable(_) => {
+                tracing::error!(error = chain(error), "an answer could not be written");
+                Self {
+                    status: StatusCode::INTERNAL_SERVER_ERROR,
+                    name: "unwritable",
+                    title: "The answer could not be written",
+                    detail: Cow::Borrowed("This is a defect of ours; the cause is in the log. Ask without `format`."),
+                }
+            }
             ApiError::Store(_) | ApiError::Lake(_) => {
                 tracing::error!(error = chain(error), "a request could not be answered");
                 Self {

@@ -1,118 +1,689 @@
 //! The router: addresses to answers.
 
+use std::convert::Infallible;
+
 use axum::{
     Json, Router,
-    extract::{Query, State},
-    http::{HeaderMap, HeaderValue, Uri, header},
-    middleware::map_response,
+    body::HttpBody,
+    extract::{self, FromRequestParts, Path, Query, State},
+    http::{HeaderMap, HeaderValue, Uri, header, request::Parts},
+    middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use shared::annotator::Logic;
+use shared::{
+    annotator::{Logic, declaration::Insight},
+    contribution::Scope,
+    telemetry::{Summary, Traffic},
+};
+use tower_http::compression::CompressionLayer;
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Api, ApiError, Request,
+    activities::{self, Question, Side},
     answer::Answer,
-    evidence::Evidence,
+    compare::{self, Comparison},
+    division::{Kind, Listed, divisions, kinds, sprints},
+    etag::Tag,
+    evidence::{Basis, Evidence},
     finding::{Finding, findings},
     freshness::Health,
-    page::{self, View},
+    lineage::{self, Lineage},
+    logics::{LogicRun, MissingDay},
+    openapi::{Description, ProblemDocument, SelectionParameters},
+    page::{self, Frame},
     problem::Problem,
-    selection::{InvalidParameter, Selection},
+    quality::Quality,
+    selection::{InvalidParameter, Selection, parameters},
+    spreadsheet::Spreadsheet,
+    trend::{Granularity, Period, trend},
 };
 
 /// Nothing but our own style sheet, no script at all.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; \
                                        base-uri 'none'; frame-ancestors 'none'";
 
+/// A function may answer 6 MB, written in base64 where it is compressed.
+const MOST_BYTES: u64 = 4_500_000;
+
 /// Every address of the API. The same router serves Lambda, the local stack and the tests.
 pub fn router(api: Api) -> Router {
-    Router::new()
-        .route("/", get(show_page))
+    let (router, description) = described().split_for_parts();
+    router
+        .route("/openapi.json", get(async move || Json(description)))
+        .route("/", get(show_overview))
+        .route("/insights/{id}", get(show_insight))
+        .route("/insights/{id}/activities", get(show_activities))
+        .route("/quality", get(show_quality))
         .route("/assets/style.css", get(style))
         .route("/assets/icon.svg", get(icon))
-        .route("/v1/insights", get(get_insights))
-        .route("/v1/findings", get(get_findings))
-        .route("/v1/health", get(get_health))
+        .route("/v1/compare", get(get_comparison))
+        .route("/v1/lineage", get(get_lineage))
         .fallback(not_found)
         .method_not_allowed_fallback(|uri: Uri| async move { refuse(&uri, Problem::METHOD_NOT_ALLOWED) })
+        .layer(from_fn(bounded))
+        .layer(CompressionLayer::new())
         .layer(map_response(secure))
+        .layer(from_fn_with_state(api.clone(), summarise))
         .with_state(api)
 }
 
+/// The addresses that programs ask, with their description.
+fn described() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(get_insights))
+        .routes(routes!(get_insight))
+        .routes(routes!(get_trend))
+        .routes(routes!(get_activities))
+        .routes(routes!(get_findings))
+        .routes(routes!(get_teams))
+        .routes(routes!(get_sprints))
+        .routes(routes!(get_stereotypes))
+        .routes(routes!(get_quality))
+        .routes(routes!(get_health))
+}
+
+/// Says in one line of the log what a request came to.
+async fn summarise(State(api): State<Api>, mut request: extract::Request, next: Next) -> Response {
+    let mut summary = Summary::start("api");
+    summary.events = 1;
+    request.extensions_mut().insert(summary.traffic.clone());
+    let response = next.run(request).await;
+    summary.failed = u64::from(response.status().is_server_error());
+    summary.log(api.register.logic());
+    response
+}
+
+/// The API whose reading counts for this request.
+struct Counted(Api);
+
+impl FromRequestParts<Api> for Counted {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+        let traffic = parts.extensions.get::<Traffic>().cloned().unwrap_or_default();
+        Ok(Self(Api { lake: api.lake.counted_by(&traffic), ..api.clone() }))
+    }
+}
+
 /// The part of an answer that says what it is about.
-#[derive(Serialize)]
-struct About<'a, T> {
+#[derive(Serialize, ToSchema)]
+struct About<T> {
     selection: Selection,
-    logic: &'a Logic,
+    #[schema(value_type = String, example = "5ee12be1dcea")]
+    logic: Logic,
+    logics: Vec<LogicRun>,
     data_as_of: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    days_missing: Vec<MissingDay>,
     #[serde(flatten)]
     answer: T,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Insights {
     insights: Vec<Answer>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Findings {
     findings: Vec<Finding>,
 }
 
-fn about<T: Serialize>(api: &Api, evidence: &Evidence, answer: T) -> Response {
+#[derive(Serialize, ToSchema)]
+struct Trend {
+    insight: String,
+    granularity: Granularity,
+    periods: Vec<Period>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Teams {
+    teams: Vec<Listed>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Sprints {
+    sprints: Vec<Listed>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Stereotypes {
+    stereotypes: Vec<Kind>,
+}
+
+fn about<T: Serialize>(evidence: &Evidence, answer: T) -> Response {
     Json(About {
         selection: evidence.selection(),
-        logic: api.register.logic(),
+        logic: evidence.logic.clone(),
+        logics: evidence.logics(),
         data_as_of: evidence.data_as_of,
+        days_missing: evidence.missing.clone(),
         answer,
     })
     .into_response()
 }
 
-async fn get_insights(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
-    let request = Request::parse(&pairs(&uri)?).map_err(ApiError::from)?;
-    let evidence = Evidence::read(&api, &request, false).await?;
-    let group = evidence.group();
-    let insights = api.register.insights().map(|insight| Answer::of(insight, &group));
-    let insights = insights.collect();
-    Ok(about(&api, &evidence, Insights { insights }))
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    Json,
+    Csv,
 }
 
-async fn get_findings(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
-    let request = Request::parse(&pairs(&uri)?).map_err(ApiError::from)?;
-    let evidence = Evidence::read(&api, &request, true).await?;
-    let findings = findings(api.register, &evidence);
-    Ok(about(&api, &evidence, Findings { findings }))
-}
-
-async fn get_health(State(api): State<Api>, uri: Uri) -> Result<Json<Health>, Problem> {
-    if let Some((parameter, _)) = pairs(&uri)?.into_iter().next() {
-        let detail = "it is not known here; this address takes no parameters.".to_owned();
-        return Err(ApiError::from(InvalidParameter { parameter, detail }).into());
+impl Format {
+    /// Takes `format` out of the parameters; without it, what the headers accept decides.
+    fn take(pairs: &mut Vec<(String, String)>, headers: &HeaderMap) -> Result<Self, Problem> {
+        match take(pairs, "format")?.as_deref() {
+            Some("json") => Ok(Self::Json),
+            Some("csv") => Ok(Self::Csv),
+            Some(_) => Err(ApiError::from(InvalidParameter::new("format", "it is json or csv.")).into()),
+            None => Ok(Self::accepted(headers)),
+        }
     }
-    let newest = api.store.newest(api.register.logic()).await.map_err(ApiError::from)?;
+
+    fn accepted(headers: &HeaderMap) -> Self {
+        let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut ranges = accepted.flat_map(|value| value.split(',')).map(|range| {
+            let (range, parameters) = range.split_once(';').unwrap_or((range, ""));
+            (range.trim().to_ascii_lowercase(), parameters.replace(' ', ""))
+        });
+        let wanted = |(range, parameters): (String, String)| range == "text/csv" && parameters != "q=0";
+        if ranges.any(wanted) { Self::Csv } else { Self::Json }
+    }
+}
+
+/// A request under `/v1` that a selection answers: what it asks for besides the selection is taken out already.
+struct Asked<'a> {
+    api: &'a Api,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+}
+
+impl Asked<'_> {
+    /// Answers from evidence, unless whoever asks has the answer already.
+    async fn answer(
+        &self,
+        request: &Request,
+        with_teams: bool,
+        answer: impl AsyncFnOnce(&Evidence) -> Result<Response, Problem>,
+    ) -> Result<Response, Problem> {
+        let basis = Basis::find(self.api, request).await.map_err(Problem::from)?;
+        let tag = Tag::of(self.api, self.uri, self.headers, &basis.identity());
+        if let Some(unchanged) = tag.unchanged(self.headers) {
+            return Ok(unchanged);
+        }
+        let evidence = Evidence::of(self.api, basis, with_teams).await.map_err(Problem::from)?;
+        let mut response = answer(&evidence).await?;
+        tag.name(&mut response);
+        Ok(response)
+    }
+}
+
+fn request(pairs: &[(String, String)]) -> Result<Request, Problem> {
+    Ok(Request::parse(pairs).map_err(ApiError::from)?)
+}
+
+/// Every figure of a selection.
+#[utoipa::path(
+    get,
+    path = "/v1/insights",
+    params(
+        SelectionParameters,
+        ("format" = inline(Option<Format>), Query, description = "csv instead of json; the header Accept: text/csv says the same")
+    ),
+    responses(
+        (status = 200, content((About<Insights> = "application/json"), (String = "text/csv"))),
+        (status = 304, description = "It is still what If-None-Match names"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_insights(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let mut pairs = pairs(&uri)?;
+    let format = Format::take(&mut pairs, &headers)?;
+    let asked = Asked { api: &api, uri: &uri, headers: &headers };
+    asked
+        .answer(&request(&pairs)?, false, async |evidence| {
+            let insights = api.register.insights().collect::<Vec<_>>();
+            insights_of(&api, evidence, &insights, format)
+        })
+        .await
+}
+
+/// One figure of a selection.
+#[utoipa::path(
+    get,
+    path = "/v1/insights/{id}",
+    params(
+        ("id" = String, Path, description = "the insight, such as waste", example = "waste"),
+        SelectionParameters,
+        ("format" = inline(Option<Format>), Query, description = "csv instead of json; the header Accept: text/csv says the same")
+    ),
+    responses(
+        (status = 200, content((About<Insights> = "application/json"), (String = "text/csv"))),
+        (status = 304, description = "It is still what If-None-Match names"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_insight(
+    Counted(api): Counted,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let insight = insight_of(&api, &id)?;
+    let mut pairs = pairs(&uri)?;
+    let format = Format::take(&mut pairs, &headers)?;
+    let asked = Asked { api: &api, uri: &uri, headers: &headers };
+    asked.answer(&request(&pairs)?, false, async |evidence| insights_of(&api, evidence, &[insight], format)).await
+}
+
+fn insights_of(api: &Api, evidence: &Evidence, insights: &[&Insight], format: Format) -> Result<Response, Problem> {
+    let group = evidence.group();
+    let insights: Vec<Answer> = insights.iter().map(|insight| Answer::of(&api.register, insight, &group)).collect();
+    match format {
+        Format::Json => Ok(about(evidence, Insights { insights })),
+        Format::Csv => {
+            let sheet = Spreadsheet::insights(&evidence.selection(), &evidence.logic, &insights);
+            Ok(sheet.response().map_err(ApiError::from)?)
+        }
+    }
+}
+
+/// A figure period by period.
+#[utoipa::path(
+    get,
+    path = "/v1/insights/{id}/trend",
+    params(
+        ("id" = String, Path, description = "the insight, such as waste", example = "waste"),
+        SelectionParameters,
+        ("granularity" = inline(Option<Granularity>), Query, description = "how long a period is; without it, what is best read"),
+        ("format" = inline(Option<Format>), Query, description = "csv instead of json; the header Accept: text/csv says the same")
+    ),
+    responses(
+        (status = 200, content((About<Trend> = "application/json"), (String = "text/csv"))),
+        (status = 304, description = "It is still what If-None-Match names"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_trend(
+    Counted(api): Counted,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let insight = insight_of(&api, &id)?;
+    let mut pairs = pairs(&uri)?;
+    let format = Format::take(&mut pairs, &headers)?;
+    let granularity = granularity(&mut pairs)?;
+    let asked = Asked { api: &api, uri: &uri, headers: &headers };
+    asked
+        .answer(&request(&pairs)?, false, async |evidence| {
+            let group = evidence.group();
+            let granularity = granularity.unwrap_or_else(|| Granularity::fitting(&group));
+            let periods = trend(insight, &group, granularity);
+            match format {
+                Format::Json => {
+                    let answer = Trend { insight: insight.id.clone(), granularity, periods };
+                    Ok(about(evidence, answer))
+                }
+                Format::Csv => {
+                    let (selection, logic) = (evidence.selection(), &evidence.logic);
+                    let sheet = Spreadsheet::trend(&selection, logic, &insight.id, granularity, &periods);
+                    Ok(sheet.response().map_err(ApiError::from)?)
+                }
+            }
+        })
+        .await
+}
+
+/// The activities behind a number, page by page; their values add up to it.
+#[utoipa::path(
+    get,
+    path = "/v1/insights/{id}/activities",
+    params(
+        ("id" = String, Path, description = "the insight, such as waste", example = "waste"),
+        SelectionParameters,
+        ("figure" = Option<String>, Query, description = "a figure beside the insight's own, by its id"),
+        ("part" = Option<String>, Query, description = "a part of its breakdown, by its label"),
+        ("side" = inline(Option<Side>), Query, description = "which of the figure's two numbers"),
+        ("stereotype" = Option<String>, Query, description = "only this kind of activity"),
+        ("limit" = Option<u16>, Query, description = "how many at most", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "where the page before ended"),
+        ("format" = inline(Option<Format>), Query, description = "csv instead of json; the header Accept: text/csv says the same")
+    ),
+    responses(
+        (status = 200, content((activities::Page = "application/json"), (String = "text/csv"))),
+        (status = 304, description = "It is still what If-None-Match names"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
+        (status = 410, body = ProblemDocument, content_type = "application/problem+json", description = "The days changed since the cursor was given"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_activities(
+    Counted(api): Counted,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut pairs = pairs(&uri)?;
+    let format = Format::take(&mut pairs, &headers)?;
+    let question = Question::parse(pairs).map_err(ApiError::from)?;
+    let insight = insight_of(&api, &id)?;
+    let asked = Asked { api: &api, uri: &uri, headers: &headers };
+    asked
+        .answer(&question.request, false, async |evidence| {
+            let page = activities::page(&api, insight, &question, evidence).await.map_err(Problem::from)?;
+            let next = page.next.clone().map(|cursor| next_page(insight, &question, format, cursor));
+            let mut response = match format {
+                Format::Json => Json(page).into_response(),
+                Format::Csv => Spreadsheet::activities(&evidence.logic, &page).response().map_err(ApiError::from)?,
+            };
+            let link = next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok());
+            response.headers_mut().extend(link.map(|link| (header::LINK, link)));
+            Ok(response)
+        })
+        .await
+}
+
+fn next_page(insight: &Insight, question: &Question, format: Format, cursor: String) -> String {
+    let mut further = question.parameters();
+    further.extend((format == Format::Csv).then(|| ("format", "csv".to_owned())));
+    further.push(("cursor", cursor));
+    format!("/v1/insights/{}/activities{}{}", insight.id, question.request.query(), parameters(&further))
+}
+
+async fn get_comparison(Counted(api): Counted, uri: Uri) -> Result<Json<Comparison>, Problem> {
+    let question = compare::Question::parse(pairs(&uri)?).map_err(ApiError::from)?;
+    Ok(Json(compare::compare(&api, &question).await?))
+}
+
+async fn get_lineage(Counted(api): Counted, uri: Uri) -> Result<Json<Lineage>, Problem> {
+    let question = lineage::Question::parse(pairs(&uri)?).map_err(ApiError::from)?;
+    Ok(Json(lineage::lineage(&api, &question).await?))
+}
+
+/// Figures past their threshold as decisions, most recoverable hours first.
+#[utoipa::path(
+    get,
+    path = "/v1/findings",
+    params(
+        SelectionParameters,
+        ("format" = inline(Option<Format>), Query, description = "csv instead of json; the header Accept: text/csv says the same")
+    ),
+    responses(
+        (status = 200, content((About<Findings> = "application/json"), (String = "text/csv"))),
+        (status = 304, description = "It is still what If-None-Match names"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_findings(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let mut pairs = pairs(&uri)?;
+    let format = Format::take(&mut pairs, &headers)?;
+    let asked = Asked { api: &api, uri: &uri, headers: &headers };
+    asked
+        .answer(&request(&pairs)?, true, async |evidence| {
+            let findings = findings(&api.register, &api.settings, evidence);
+            match format {
+                Format::Json => Ok(about(evidence, Findings { findings })),
+                Format::Csv => {
+                    let sheet = Spreadsheet::findings(&evidence.selection(), &evidence.logic, &findings);
+                    Ok(sheet.response().map_err(ApiError::from)?)
+                }
+            }
+        })
+        .await
+}
+
+/// The teams of an organisation or a sprint.
+#[utoipa::path(
+    get,
+    path = "/v1/teams",
+    params(
+        SelectionParameters
+    ),
+    responses(
+        (status = 200, body = About<Teams>),
+        (status = 304, description = "It is still what If-None-Match names"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_teams(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let request = request(&pairs(&uri)?)?;
+    if !matches!(request.scope, Scope::Organisation | Scope::Sprint(_)) {
+        let detail = "only org and sprint:ID have teams.";
+        return Err(ApiError::from(InvalidParameter::new("scope", detail)).into());
+    }
+    let asked = Asked { api: &api, uri: &uri, headers: &headers };
+    asked
+        .answer(&request, true, async |evidence| {
+            let teams = divisions(evidence);
+            let teams = teams.iter().map(|team| Listed::of(team, api.register.insights())).collect();
+            Ok(about(evidence, Teams { teams }))
+        })
+        .await
+}
+
+/// The sprints that a selection has rows in.
+#[utoipa::path(
+    get,
+    path = "/v1/sprints",
+    params(
+        SelectionParameters
+    ),
+    responses(
+        (status = 200, body = About<Sprints>),
+        (status = 304, description = "It is still what If-None-Match names"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_sprints(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let asked = Asked { api: &api, uri: &uri, headers: &headers };
+    asked
+        .answer(&request(&pairs(&uri)?)?, false, async |evidence| {
+            let team = match &evidence.scope {
+                Scope::Team(id) => Some(id.as_str()),
+                _ => None,
+            };
+            let sprints = sprints(&evidence.group(), team);
+            let sprints = sprints.iter().map(|sprint| Listed::of(sprint, api.register.insights())).collect();
+            Ok(about(evidence, Sprints { sprints }))
+        })
+        .await
+}
+
+/// The kinds of activity of a selection, most work first.
+#[utoipa::path(
+    get,
+    path = "/v1/stereotypes",
+    params(
+        SelectionParameters
+    ),
+    responses(
+        (status = 200, body = About<Stereotypes>),
+        (status = 304, description = "It is still what If-None-Match names"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_stereotypes(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let asked = Asked { api: &api, uri: &uri, headers: &headers };
+    asked
+        .answer(&request(&pairs(&uri)?)?, false, async |evidence| {
+            Ok(about(evidence, Stereotypes { stereotypes: kinds(&evidence.group()) }))
+        })
+        .await
+}
+
+/// Refuses parameters where there are none.
+fn without_parameters(uri: &Uri) -> Result<(), Problem> {
+    match pairs(uri)?.into_iter().next() {
+        Some((parameter, _)) => {
+            let detail = "it is not known here; this address takes no parameters.";
+            Err(ApiError::from(InvalidParameter::new(&parameter, detail)).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// How old the data is, and what the last run did.
+#[utoipa::path(
+    get,
+    path = "/v1/health",
+    responses(
+        (status = 200, body = Health),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_health(Counted(api): Counted, uri: Uri) -> Result<Json<Health>, Problem> {
+    without_parameters(&uri)?;
+    let newest = api.newest(&api.logics(None).await?).await?;
     let health = Health::read(&api.lake, newest.as_ref(), Utc::now()).await;
     Ok(Json(health.map_err(ApiError::from)?))
 }
 
-async fn show_page(State(api): State<Api>, uri: Uri) -> Response {
-    match view(&api, &uri).await {
-        Ok(view) => Html(page::render(&view)).into_response(),
-        Err(problem) => refuse(&uri, problem),
-    }
+/// How old the data is, the newest runs, and what was refused.
+#[utoipa::path(
+    get,
+    path = "/v1/quality",
+    responses(
+        (status = 200, body = Quality),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_quality(Counted(api): Counted, uri: Uri) -> Result<Json<Quality>, Problem> {
+    without_parameters(&uri)?;
+    let newest = api.newest(&api.logics(None).await?).await?;
+    let quality = Quality::read(&api.lake, newest.as_ref(), Utc::now()).await;
+    Ok(Json(quality.map_err(ApiError::from)?))
 }
 
-async fn view(api: &Api, uri: &Uri) -> Result<View, Problem> {
-    // A form sends the fields that were left blank, too.
+/// A page, or a page that says why there is none.
+fn shown(uri: &Uri, page: Result<Response, Problem>) -> Response {
+    page.unwrap_or_else(|problem| refuse(uri, problem))
+}
+
+/// What a page is asked for. A form sends the fields that were left blank, too.
+fn given(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
     let mut given = pairs(uri)?;
     given.retain(|(_, value)| !value.is_empty());
-    let request = Request::parse(&given).map_err(ApiError::from)?;
-    let evidence = Evidence::read(api, &request, true).await?;
-    let health = Health::read(&api.lake, evidence.newest.as_ref(), Utc::now()).await;
-    Ok(View::of(api.register, request, &evidence, health.map_err(ApiError::from)?))
+    Ok(given)
+}
+
+/// Makes a page of a request, unless whoever asks has it already.
+async fn made(
+    api: &Api,
+    (uri, headers): (&Uri, &HeaderMap),
+    request: Request,
+    with_teams: bool,
+    render: impl AsyncFnOnce(Frame, &Evidence) -> Result<String, Problem>,
+) -> Result<Response, Problem> {
+    let basis = Basis::find(api, &request).await.map_err(Problem::from)?;
+    let health = Health::read(&api.lake, basis.newest.as_ref(), Utc::now()).await.map_err(ApiError::from)?;
+    let tag = Tag::of(api, uri, headers, &format!("{} {health:?}", basis.identity()));
+    if let Some(unchanged) = tag.unchanged(headers) {
+        return Ok(unchanged);
+    }
+    let evidence = Evidence::of(api, basis, with_teams).await.map_err(Problem::from)?;
+    let frame = Frame::of(&evidence.logic, request, &evidence, health);
+    let mut response = Html(render(frame, &evidence).await?).into_response();
+    tag.name(&mut response);
+    Ok(response)
+}
+
+fn granularity(pairs: &mut Vec<(String, String)>) -> Result<Option<Granularity>, Problem> {
+    let given = take(pairs, "granularity")?;
+    Ok(given.map(|given| given.parse()).transpose().map_err(ApiError::from)?)
+}
+
+/// Takes a parameter out of those given.
+fn take(pairs: &mut Vec<(String, String)>, parameter: &str) -> Result<Option<String>, Problem> {
+    let (mut own, others): (Vec<_>, Vec<_>) = pairs.drain(..).partition(|(name, _)| name == parameter);
+    *pairs = others;
+    if own.len() > 1 {
+        return Err(ApiError::from(InvalidParameter::new(parameter, "it is given twice; give it once.")).into());
+    }
+    Ok(own.pop().map(|(_, value)| value))
+}
+
+fn insight_of<'a>(api: &'a Api, id: &str) -> Result<&'a Insight, ApiError> {
+    let known = api.register.insights().find(|insight| insight.id == id);
+    known.ok_or_else(|| ApiError::UnknownInsight(id.to_owned()))
+}
+
+async fn show_overview(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Response {
+    let page = async {
+        let mut given = given(&uri)?;
+        let granularity = granularity(&mut given)?;
+        let render = async |frame: Frame, evidence: &Evidence| {
+            Ok(page::Overview::of(&api.register, &api.settings, frame, evidence, granularity).render())
+        };
+        made(&api, (&uri, &headers), request(&given)?, true, render).await
+    };
+    shown(&uri, page.await)
+}
+
+async fn show_insight(Counted(api): Counted, Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+    let page = async {
+        let insight = insight_of(&api, &id)?;
+        let mut given = given(&uri)?;
+        let granularity = granularity(&mut given)?;
+        let render = async |frame: Frame, evidence: &Evidence| {
+            let page = page::InsightPage::of(&api.register, &api.settings, frame, insight, evidence, granularity);
+            Ok(page.render())
+        };
+        made(&api, (&uri, &headers), request(&given)?, true, render).await
+    };
+    shown(&uri, page.await)
+}
+
+async fn show_activities(Counted(api): Counted, Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+    let page = async {
+        let insight = insight_of(&api, &id)?;
+        let question = Question::parse(given(&uri)?).map_err(ApiError::from)?;
+        let render = async |frame: Frame, evidence: &Evidence| {
+            let rows = activities::page(&api, insight, &question, evidence).await.map_err(Problem::from)?;
+            let directory = &evidence.directory;
+            Ok(page::RowsPage { frame, question: &question, insight, rows, directory }.render())
+        };
+        made(&api, (&uri, &headers), question.request.clone(), false, render).await
+    };
+    shown(&uri, page.await)
+}
+
+async fn show_quality(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Response {
+    let page = async {
+        let render = async |frame: Frame, evidence: &Evidence| {
+            let quality = Quality::read(&api.lake, evidence.newest.as_ref(), Utc::now()).await;
+            let quality = quality.map_err(ApiError::from)?;
+            let group = evidence.group();
+            let answers = api.register.insights().map(|insight| Answer::of(&api.register, insight, &group)).collect();
+            Ok(page::QualityPage { frame, quality, answers }.render())
+        };
+        made(&api, (&uri, &headers), request(&given(&uri)?)?, false, render).await
+    };
+    shown(&uri, page.await)
 }
 
 async fn style() -> impl IntoResponse {
@@ -147,6 +718,15 @@ fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
     Ok(pairs)
 }
 
+/// Refuses what would be more than a function may answer. Nothing is cut off silently.
+async fn bounded(uri: Uri, request: extract::Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if response.body().size_hint().lower() > MOST_BYTES {
+        return refuse(&uri, Problem::TOO_MUCH);
+    }
+    response
+}
+
 async fn secure(mut response: Response) -> Response {
     let headers: &mut HeaderMap = response.headers_mut();
     for (name, value) in [
@@ -178,7 +758,7 @@ mod tests {
     use shared::{contribution::ContributionStore, lake::Lake};
 
     use super::*;
-    use crate::sample::register;
+    use crate::{sample::register, settings::Settings};
 
     /// A router whose storage refuses every connection.
     fn without_storage() -> Router {
@@ -197,7 +777,7 @@ mod tests {
         }
         let lake = Lake::new(client!(aws_sdk_s3), "secret-bucket");
         let store = ContributionStore::new(client!(aws_sdk_dynamodb), "secret-table");
-        router(Api::new(lake, store, register(), chrono_tz::Tz::UTC))
+        router(Api::new(lake, store, register(), Settings::default(), chrono_tz::Tz::UTC))
     }
 
     async fn ask(method: Method, uri: &str) -> (StatusCode, HeaderMap, String) {
@@ -216,7 +796,35 @@ mod tests {
             (Method::GET, "/v1/findings?from=2026-02-30", 400, "invalid-parameter", "`from`"),
             (Method::GET, "/v1/insights?from=2026-01-02&to=2026-01-02", 400, "invalid-parameter", "`to`"),
             (Method::GET, "/v1/insights?page=2", 400, "invalid-parameter", "`page`"),
+            (Method::GET, "/v1/insights/nothing/activities", 404, "unknown-insight", "/v1/insights"),
+            (Method::GET, "/v1/insights/automatable/activities?limit=0", 400, "invalid-parameter", "`limit`"),
+            (Method::GET, "/v1/insights/automatable/activities?side=both", 400, "invalid-parameter", "`side`"),
+            (Method::GET, "/v1/insights/automatable/activities", 503, "storage-unavailable", "again"),
+            (Method::GET, "/v1/insights/nothing", 404, "unknown-insight", "/v1/insights"),
+            (Method::GET, "/v1/insights/nothing/trend", 404, "unknown-insight", "/v1/insights"),
+            (Method::GET, "/v1/insights/waste/trend?granularity=hour", 400, "invalid-parameter", "`granularity`"),
+            (
+                Method::GET,
+                "/v1/insights/waste/trend?granularity=day&granularity=day",
+                400,
+                "invalid-parameter",
+                "twice",
+            ),
+            (Method::GET, "/v1/insights/waste/trend", 503, "storage-unavailable", "again"),
+            (Method::GET, "/v1/insights?format=xlsx", 400, "invalid-parameter", "`format`"),
+            (Method::GET, "/v1/teams?scope=team:1", 400, "invalid-parameter", "`scope`"),
+            (Method::GET, "/v1/teams", 503, "storage-unavailable", "again"),
+            (Method::GET, "/v1/sprints", 503, "storage-unavailable", "again"),
+            (Method::GET, "/v1/stereotypes", 503, "storage-unavailable", "again"),
+            (Method::GET, "/v1/quality?from=2026-01-01", 400, "invalid-parameter", "`from`"),
+            (Method::GET, "/v1/quality", 503, "storage-unavailable", "again"),
             (Method::GET, "/v1/health?scope=org", 400, "invalid-parameter", "`scope`"),
+            (Method::GET, "/v1/insights?logic=new", 400, "invalid-parameter", "twelve"),
+            (Method::GET, "/v1/compare?with=old", 400, "invalid-parameter", "`with`"),
+            (Method::GET, "/v1/compare", 503, "storage-unavailable", "again"),
+            (Method::GET, "/v1/lineage", 400, "invalid-parameter", "`insight`"),
+            (Method::GET, "/v1/lineage?insight=nothing", 404, "unknown-insight", "/v1/insights"),
+            (Method::GET, "/v1/lineage?insight=automatable", 503, "storage-unavailable", "again"),
             (Method::GET, "/v1/nothing", 404, "not-found", "/v1/insights"),
             (Method::POST, "/v1/insights", 405, "method-not-allowed", "GET"),
             (Method::GET, "/v1/insights", 503, "storage-unavailable", "again"),
@@ -236,11 +844,61 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_description_says_what_there_is() {
+        let (status, _, body) = ask(Method::GET, "/openapi.json").await;
+        assert_eq!(status, StatusCode::OK);
+        let description: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(description["openapi"], "3.1.0");
+        let paths: Vec<&String> = description["paths"].as_object().unwrap().keys().collect();
+        assert_eq!(paths.len(), 10);
+        for path in paths {
+            // Where there is no storage, whatever there is says so.
+            let (status, _, body) = ask(Method::GET, &path.replace("{id}", "waste")).await;
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {body}");
+        }
+    }
+
+    #[test]
+    fn a_spreadsheet_is_given_to_whoever_asks_for_one() {
+        let accepted = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            Format::accepted(&headers)
+        };
+        for (accept, format) in [
+            ("text/csv", Format::Csv),
+            ("application/json;q=0.5, Text/CSV; header=present", Format::Csv),
+            ("text/csv;q=0, */*", Format::Json),
+            ("text/html,*/*;q=0.8", Format::Json),
+        ] {
+            assert_eq!(accepted(accept), format, "{accept}");
+        }
+        assert_eq!(Format::accepted(&HeaderMap::new()), Format::Json);
+        let mut pairs = vec![("format".to_owned(), "json".to_owned())];
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("text/csv"))]);
+        assert_eq!(Format::take(&mut pairs, &headers).unwrap(), Format::Json, "what the address says counts");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_is_refused_whole() {
+        let large = Router::new().route("/v1/large", get(async || "x".repeat(MOST_BYTES as usize + 1)));
+        let large = large.layer(from_fn(bounded));
+        let request = axum::http::Request::builder().uri("/v1/large").body(Body::empty()).unwrap();
+        let response = large.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[tokio::test]
     async fn people_get_pages_and_every_answer_is_guarded() {
         for (method, uri, status, content) in [
             (Method::GET, "/?scope=everybody", 400, "<h1>A parameter is not understood</h1>"),
             (Method::GET, "/?from=&to=&scope=", 503, "<h1>The storage does not answer</h1>"),
             (Method::GET, "/nothing", 404, "<h1>"),
+            (Method::GET, "/insights/nothing", 404, "<h1>There is no such insight</h1>"),
+            (Method::GET, "/insights/waste?granularity=hour", 400, "granularity"),
+            (Method::GET, "/insights/waste/activities?side=both", 400, "<h1>A parameter is not understood</h1>"),
+            (Method::GET, "/quality", 503, "<h1>The storage does not answer</h1>"),
             (Method::POST, "/", 405, "<h1>"),
             (Method::GET, "/assets/style.css", 200, "--paper"),
             (Method::GET, "/assets/icon.svg", 200, "<svg"),

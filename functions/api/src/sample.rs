@@ -1,6 +1,9 @@
 //! Evidence made by hand, for tests: rows are folded here the way a contribution promises it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::Datelike;
 use chrono_tz::Tz;
@@ -9,6 +12,7 @@ use shared::{
     contribution::{Cell, CellKey, Contribution, Extent, Measure, Pointer, Scope},
     dimension::Member,
     lake::{Partition, Sha256},
+    settings::LogicSettings,
     time::LocalDay,
 };
 
@@ -21,8 +25,8 @@ use crate::{
 pub const HOUR: i64 = 3_600;
 
 /// What ships.
-pub fn register() -> &'static Register {
-    Register::built_in().unwrap()
+pub fn register() -> Arc<Register> {
+    Arc::new(Register::built_in(&LogicSettings::default()).unwrap())
 }
 
 pub fn day(text: &str) -> LocalDay {
@@ -87,6 +91,7 @@ fn measure(row: &Row, value: Option<i64>, reason: &str) -> Measure {
         match value {
             Some(value) => {
                 measure.sum = value;
+                measure.values = 1;
                 measure.covered = extent;
             }
             None => {
@@ -104,22 +109,17 @@ fn cell(row: &Row, stereotype: bool, team: Option<&String>, sprint: Option<&Stri
         ("in_sprint_seconds", measure(row, inside, "no_mark_and_no_sprint")),
         ("out_of_sprint_seconds", measure(row, row.out, "no_mark_and_no_sprint")),
     ];
-    Cell {
-        key: CellKey {
-            stereotype: stereotype.then(|| row.stereotype.clone()),
-            team: team.cloned(),
-            sprint: sprint.cloned(),
-        },
-        total: Extent { rows: 1, seconds: row.seconds },
-        measures: measures.into_iter().map(|(name, measure)| (name.to_owned(), measure)).collect(),
-    }
-}
-
-fn put(cells: &mut Vec<Cell>, new: Cell) {
-    match cells.iter_mut().find(|cell| cell.key == new.key) {
-        Some(cell) => cell.add(&new),
-        None => cells.push(new),
-    }
+    let key = CellKey {
+        stereotype: stereotype.then(|| row.stereotype.clone()),
+        team: team.cloned(),
+        sprint: sprint.cloned(),
+    };
+    let all = Extent { rows: 1, seconds: row.seconds };
+    let work = if row.work { all } else { Extent::default() };
+    let people = row.work.then(|| row.person.clone()).into_iter().collect();
+    let mut cell = Cell::new(key, all, work, people);
+    measures.into_iter().for_each(|(name, measure)| cell.record(name, measure));
+    cell
 }
 
 /// What each scope gets of the rows, by day.
@@ -130,16 +130,16 @@ pub fn fold(rows: &[Row]) -> BTreeMap<Scope, Days> {
         let mut today = |scope: Scope, put_in: &dyn Fn(&mut Contribution)| {
             put_in(scopes.entry(scope).or_default().entry(row.day).or_default());
         };
-        today(Scope::Organisation, &|day| put(&mut day.by_stereotype, cell(row, true, None, None)));
-        let own = |day: &mut Contribution| put(&mut day.by_stereotype, cell(row, true, None, sprint));
+        today(Scope::Organisation, &|day| day.by_stereotype.push(cell(row, true, None, None)));
+        let own = |day: &mut Contribution| day.by_stereotype.push(cell(row, true, None, sprint));
         today(Scope::Person(row.person.clone()), &own);
         if let Some(team) = team {
             today(Scope::Team(team.clone()), &own);
         }
         if let Some(id) = sprint {
-            let by_team = |day: &mut Contribution| put(&mut day.by_stereotype, cell(row, true, team, None));
+            let by_team = |day: &mut Contribution| day.by_stereotype.push(cell(row, true, team, None));
             today(Scope::Sprint(id.clone()), &by_team);
-            today(Scope::Organisation, &|day| put(&mut day.by_sprint, cell(row, false, team, sprint)));
+            today(Scope::Organisation, &|day| day.by_sprint.push(cell(row, false, team, sprint)));
         }
     }
     scopes
@@ -172,6 +172,7 @@ pub fn evidence(scope: &str, range: (&str, &str), rows: &[Row], teams: &[Member]
         partition: Partition { day: range.last(), generation: "20261102T060000Z".parse().unwrap() },
         base: Sha256::of("x"),
         total: Extent::default(),
+        evidence: BTreeSet::new(),
     };
     let stereotypes = [
         named("coding", "Coding"),
@@ -189,6 +190,11 @@ pub fn evidence(scope: &str, range: (&str, &str), rows: &[Row], teams: &[Member]
         range: Some(range),
         data_as_of: Some(newest.partition.generation.instant()),
         newest: Some(newest),
+        evident: BTreeSet::new(),
+        shown: Vec::new(),
+        missing: Vec::new(),
+        logic: register().logic().clone(),
+        request: Request::default(),
         days_captured: range.days() as usize,
         directory: Arc::new(Directory::new(teams, &[], sprints, &stereotypes, Tz::UTC)),
         teams: scopes
@@ -278,5 +284,5 @@ pub fn four_teams(scope: &str) -> Evidence {
 
 /// The last 13 weeks of a scope.
 pub fn request(scope: &str) -> Request {
-    Request { scope: scope.parse().unwrap(), from: None, to: None }
+    Request { scope: scope.parse().unwrap(), ..Request::default() }
 }

@@ -1,7 +1,15 @@
-//! What is asked for: `?scope=&from=&to=`. The address is the whole state of a page or an answer.
+//! What is asked for: `?scope=&from=&to=&logic=&as_of=`. The address is the whole state of a page or an answer.
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
 use serde::Serialize;
-use shared::{contribution::Scope, time::LocalDay};
+use shared::{
+    annotator::Logic,
+    contribution::Scope,
+    time::{Generation, LocalDay},
+};
+use utoipa::ToSchema;
 
 /// Days that a figure covers when nobody says which: 13 weeks, the newest captured day included.
 pub const DEFAULT_DAYS: i64 = 91;
@@ -17,7 +25,7 @@ pub struct InvalidParameter {
 }
 
 impl InvalidParameter {
-    fn new(parameter: &str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(parameter: &str, detail: impl Into<String>) -> Self {
         Self { parameter: parameter.to_owned(), detail: detail.into() }
     }
 }
@@ -62,12 +70,16 @@ pub struct Request {
     pub from: Option<LocalDay>,
     /// The day after the last.
     pub to: Option<LocalDay>,
+    /// Only what this logic says.
+    pub logic: Option<Logic>,
+    /// As it was known then.
+    pub as_of: Option<Generation>,
 }
 
 impl Default for Request {
     /// The organisation's last 13 weeks.
     fn default() -> Self {
-        Self { scope: Scope::Organisation, from: None, to: None }
+        Self { scope: Scope::Organisation, from: None, to: None, logic: None, as_of: None }
     }
 }
 
@@ -89,8 +101,11 @@ impl Request {
                 "scope" => request.scope = value.parse().map_err(malformed)?,
                 "from" => request.from = Some(value.parse().map_err(malformed)?),
                 "to" => request.to = Some(value.parse().map_err(malformed)?),
+                "logic" => request.logic = Some(value.parse().map_err(malformed)?),
+                "as_of" => request.as_of = Some(instant(name, value)?),
                 _ => {
-                    return Err(InvalidParameter::new(name, "it is not known here; use scope, from and to."));
+                    let known = "it is not known here; use scope, from, to, logic and as_of.";
+                    return Err(InvalidParameter::new(name, known));
                 }
             }
         }
@@ -123,8 +138,57 @@ impl Request {
         for (name, day) in [("from", self.from), ("to", self.to)] {
             query.extend(day.map(|day| format!("&{name}={day}")));
         }
+        query.extend(self.logic.iter().map(|logic| format!("&logic={logic}")));
+        query.extend(self.as_of.map(|as_of| format!("&as_of={as_of}")));
         query
     }
+}
+
+/// What an address is asked besides a selection: each parameter once.
+#[derive(Debug)]
+pub(crate) struct Own(BTreeMap<String, String>);
+
+impl Own {
+    /// Divides the decoded pairs of a query string into the selection and the parameters called `names`.
+    ///
+    /// # Errors
+    /// If one of those is given twice, or the rest is not a selection.
+    pub(crate) fn divide(pairs: Vec<(String, String)>, names: &[&str]) -> Result<(Request, Self), InvalidParameter> {
+        let (own, others): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(name, _)| names.contains(&name.as_str()));
+        let request = Request::parse(&others)?;
+        let mut given = BTreeMap::new();
+        for (name, value) in own {
+            if given.insert(name.clone(), value).is_some() {
+                return Err(InvalidParameter::new(&name, "it is given twice; give it once."));
+            }
+        }
+        Ok((request, Self(given)))
+    }
+
+    /// The value of a parameter, if it was given.
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    /// How many there may be on a page: `usual` unless the parameter `limit` says another number, `most` at most.
+    pub(crate) fn limit(&mut self, usual: usize, most: usize) -> Result<usize, InvalidParameter> {
+        let Some(value) = self.take("limit") else { return Ok(usual) };
+        let limit = value.parse().ok().filter(|limit| (1..=most).contains(limit));
+        limit.ok_or_else(|| InvalidParameter::new("limit", format!("it is a number from 1 to {most}.")))
+    }
+}
+
+/// An instant as a generation is written, or as RFC 3339 has it.
+fn instant(name: &str, value: &str) -> Result<Generation, InvalidParameter> {
+    let written = value.parse::<Generation>().ok();
+    let instant = || Some(Generation::mint(DateTime::parse_from_rfc3339(value).ok()?.with_timezone(&Utc), None));
+    let wrong = || InvalidParameter::new(name, "it is an instant such as 2026-10-01T00:00:00Z or 20261001T000000Z.");
+    written.or_else(instant).ok_or_else(wrong)
+}
+
+/// Further parameters of a query string, each with `&` before it.
+pub(crate) fn parameters<V: AsRef<str>>(pairs: &[(&str, V)]) -> String {
+    pairs.iter().map(|(name, value)| format!("&{name}={}", encode(value.as_ref()))).collect()
 }
 
 /// Percent-encodes a value for a query string.
@@ -137,25 +201,42 @@ fn encode(value: &str) -> String {
 }
 
 /// A selection as it was answered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Selection {
     /// Whose figures: `org`, `team:ID`, `sprint:ID` or `person:ID`.
     #[serde(serialize_with = "written")]
+    #[schema(value_type = String, example = "team:1")]
     pub scope: Scope,
     /// Their name for people.
     pub name: String,
     /// The first day; null while nothing is captured.
+    #[schema(value_type = Option<String>, format = Date)]
     pub from: Option<LocalDay>,
     /// The day after the last.
+    #[schema(value_type = Option<String>, format = Date)]
     pub to: Option<LocalDay>,
-    /// Days between them that were captured and are complete under the logic.
+    /// Days between them that were captured and are complete under a logic.
     pub days_captured: usize,
+    /// The only logic that was asked for; left out if none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "5ee12be1dcea")]
+    pub logic: Option<Logic>,
+    /// As of when; left out if nothing was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "20261001T000000Z")]
+    pub as_of: Option<Generation>,
 }
 
 impl Selection {
     /// Asks for exactly this again, whatever is captured by then.
     pub fn request(&self) -> Request {
-        Request { scope: self.scope.clone(), from: self.from, to: self.to }
+        Request {
+            scope: self.scope.clone(),
+            from: self.from,
+            to: self.to,
+            logic: self.logic.clone(),
+            as_of: self.as_of,
+        }
     }
 }
 
@@ -187,6 +268,8 @@ mod tests {
             (vec![("scope", "org"), ("scope", "team:1")], "scope"),
             (vec![("from", "2026-01-05"), ("to", "2026-01-05")], "to"),
             (vec![("from", "2026-01-06"), ("to", "2026-01-05")], "to"),
+            (vec![("logic", "5EE12BE1DCEA")], "logic"),
+            (vec![("as_of", "2026-10-01")], "as_of"),
         ] {
             assert_eq!(parse(&pairs).unwrap_err().parameter, parameter, "{pairs:?}");
         }
@@ -211,7 +294,16 @@ mod tests {
 
     #[test]
     fn a_query_string_survives_any_id() {
-        let request = Request { scope: Scope::Team("a&b=ö \"".into()), from: Some(day("2026-01-05")), to: None };
+        let scope = Scope::Team("a&b=ö \"".into());
+        let request = Request { scope, from: Some(day("2026-01-05")), ..Request::default() };
         assert_eq!(request.query(), "?scope=team:a%26b%3D%C3%B6%20%22&from=2026-01-05");
+    }
+
+    #[test]
+    fn an_instant_is_written_either_way_and_echoed_as_a_generation() {
+        for written in ["2026-10-01T02:00:00.7+02:00", "20261001T000000Z"] {
+            let request = parse(&[("as_of", written), ("logic", "5ee12be1dcea")]).unwrap();
+            assert_eq!(request.query(), "?scope=org&logic=5ee12be1dcea&as_of=20261001T000000Z");
+        }
     }
 }

@@ -1,23 +1,24 @@
 //! Sorting any number of activities into days, and sealing each day as one file. Memory is bounded: what does not fit
 //! is sorted on disk.
 
-use std::{collections::HashSet, io};
+use std::io;
 
 use chrono::{DateTime, Utc};
-use ext_sort::{ChunkBuffer, ChunkBufferBuilder, ExternalSorter, ExternalSorterBuilder};
 use parquet::errors::ParquetError;
-use rayon::slice::ParallelSliceMut;
 use serde::{Deserialize, Serialize};
 use shared::{
     activity::{Activity, SCHEMA, to_batch},
-    lake::{Entity, Sealed, Sha256, parquet_file::Writer},
+    lake::{Entity, Sealed, parquet_file::Writer},
     time::LocalDay,
 };
 
-use crate::{provenance, translate::Rejected};
+use crate::{
+    keys::Claims,
+    provenance,
+    sort::{SortError, Weighed, sorted},
+    translate::Rejected,
+};
 
-/// Bytes of activities that are sorted in memory at a time; rows differ in size by orders of magnitude.
-const SORTED_IN_MEMORY: usize = 32 * 1024 * 1024;
 /// Activities that become one batch of a file, and the bytes of text in them, whichever is reached first.
 const BATCH: usize = 4_096;
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
@@ -27,8 +28,8 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 #[non_exhaustive]
 pub enum DaysError {
     /// The temporary disk.
-    #[error("activities could not be sorted on the temporary disk: {0}")]
-    Sort(String),
+    #[error(transparent)]
+    Sort(#[from] SortError),
     /// The file format.
     #[error("a day could not be written as Parquet")]
     Write(#[from] ParquetError),
@@ -54,8 +55,19 @@ impl Placed {
     }
 }
 
-/// What comes out, in day order.
+impl Weighed for Placed {
+    fn weight(&self) -> usize {
+        weight(&self.activity)
+    }
+}
+
+/// What comes out: first that everything is read, then the days, in their order.
 pub enum Output {
+    /// No more activities come, and nothing is sealed yet.
+    Read {
+        /// Activities whose key another one has.
+        repeated: u64,
+    },
     /// A day, sealed.
     Day {
         /// Which.
@@ -65,7 +77,7 @@ pub enum Output {
         /// Its file.
         sealed: Sealed,
     },
-    /// A record that came twice: its second coming.
+    /// An activity whose key another one has.
     Rejected(Box<Rejected>),
 }
 
@@ -75,17 +87,30 @@ pub fn seal_days(
     activities: impl Iterator<Item = Placed>,
     mut emit: impl FnMut(Output) -> Result<(), DaysError>,
 ) -> Result<(), DaysError> {
-    let sort = |reason: &dyn std::fmt::Display| DaysError::Sort(reason.to_string());
-    let sorter: ExternalSorter<Placed, io::Error, Bounded> = ExternalSorterBuilder::new()
-        .with_buffer(Bounded)
-        // One thread: a function has hardly more, and the reader needs one too.
-        .with_threads_number(1)
-        .build()
-        .map_err(|error| sort(&error))?;
-    let sorted = sorter.sort_by(activities.map(Ok), |a: &Placed, b: &Placed| a.order().cmp(&b.order()));
+    let mut claims = Claims::new().map_err(SortError::new)?;
+    let mut unclaimed: Option<io::Error> = None;
+    let claiming = activities.map_while(|placed| match claims.add(&placed) {
+        Ok(()) => Some(placed),
+        Err(error) => {
+            unclaimed = Some(error);
+            None
+        }
+    });
+    let sorted = sorted(claiming, |a: &Placed, b: &Placed| a.order().cmp(&b.order()))?;
+    if let Some(error) = unclaimed {
+        return Err(SortError::new(error).into());
+    }
+    let mut owners = claims.settle()?;
+    emit(Output::Read { repeated: owners.repeated })?;
     let mut current: Option<OpenDay> = None;
-    for placed in sorted.map_err(|error| sort(&error))? {
-        let placed = placed.map_err(|error| sort(&error))?;
+    for placed in sorted {
+        let placed = placed?;
+        if !owners.admit(&placed) {
+            let Activity { activity_id, source_row, .. } = *placed.activity;
+            let repeated = Rejected::repeated(Entity::Activities, "activity_id", activity_id, source_row);
+            emit(Output::Rejected(Box::new(repeated)))?;
+            continue;
+        }
         let mut open = match current.take() {
             Some(open) if open.day == placed.day => open,
             other => {
@@ -95,13 +120,7 @@ pub fn seal_days(
                 OpenDay::new(source, placed.day)?
             }
         };
-        if open.ids.insert(short_digest(&placed.activity.activity_id)) {
-            open.push(*placed.activity)?;
-        } else {
-            let Activity { activity_id, source_row, .. } = *placed.activity;
-            let twice = Rejected::twice(Entity::Activities, "activity_id", activity_id, source_row);
-            emit(Output::Rejected(Box::new(twice)))?;
-        }
+        open.push(*placed.activity)?;
         current = Some(open);
     }
     match current {
@@ -120,64 +139,9 @@ fn weight(activity: &Activity) -> usize {
     size_of::<Activity>() + activity.source_row.len() + activity.note.as_ref().map_or(0, String::len)
 }
 
-/// Makes buffers of the sorter that are full after [`SORTED_IN_MEMORY`] bytes.
-#[derive(Default)]
-struct Bounded;
-
-impl ChunkBufferBuilder<Placed> for Bounded {
-    type Buffer = BoundedBuffer;
-
-    fn build(&self) -> BoundedBuffer {
-        BoundedBuffer { placed: Vec::new(), bytes: 0 }
-    }
-}
-
-struct BoundedBuffer {
-    placed: Vec<Placed>,
-    bytes: usize,
-}
-
-impl ChunkBuffer<Placed> for BoundedBuffer {
-    fn push(&mut self, placed: Placed) {
-        self.bytes += weight(&placed.activity);
-        self.placed.push(placed);
-    }
-
-    fn len(&self) -> usize {
-        self.placed.len()
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= SORTED_IN_MEMORY
-    }
-}
-
-impl IntoIterator for BoundedBuffer {
-    type Item = Placed;
-    type IntoIter = std::vec::IntoIter<Placed>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.placed.into_iter()
-    }
-}
-
-impl ParallelSliceMut<Placed> for BoundedBuffer {
-    fn as_parallel_slice_mut(&mut self) -> &mut [Placed] {
-        &mut self.placed
-    }
-}
-
-/// Half a SHA-256: enough to tell any number of ids apart, in 16 bytes each however long they are.
-fn short_digest(id: &str) -> [u8; 16] {
-    let mut short = [0; 16];
-    short.copy_from_slice(&Sha256::of(id).bytes()[..16]);
-    short
-}
-
 struct OpenDay {
     day: LocalDay,
     writer: Writer,
-    ids: HashSet<[u8; 16]>,
     batch: Vec<Activity>,
     batch_bytes: usize,
 }
@@ -185,7 +149,7 @@ struct OpenDay {
 impl OpenDay {
     fn new(source: &str, day: LocalDay) -> Result<Self, ParquetError> {
         let writer = Writer::new(SCHEMA.clone(), &provenance(source))?;
-        Ok(Self { day, writer, ids: HashSet::new(), batch: Vec::new(), batch_bytes: 0 })
+        Ok(Self { day, writer, batch: Vec::new(), batch_bytes: 0 })
     }
 
     fn push(&mut self, activity: Activity) -> Result<(), ParquetError> {

@@ -1,25 +1,39 @@
 //! Intake: copies a source that is not ours through the anti-corruption layer into the lake.
 //!
-//! Data flows forward through the modules: [`source`] → [`translate`] by a [`mapping`] → sorting into days → the lake.
+//! Data flows forward through the modules: [`address`] and [`secret`] → [`source`] → [`translate`] by a [`mapping`] → sorting into days → the lake.
 
+pub mod address;
+pub mod base;
+pub mod check;
 mod days;
+mod fit;
+mod keys;
 pub mod lease;
 pub mod mapping;
 pub mod quarantine;
 pub mod record;
 mod run;
+pub mod secret;
+mod sort;
 pub mod source;
+mod stays;
 pub mod translate;
 
-pub use run::{Intake, IntakeError};
+pub use run::{Intake, IntakeError, TooManyRejected};
 
 use std::collections::BTreeMap;
 
+use aws_sdk_secretsmanager::Client;
 use chrono::Utc;
-use shared::deployment::{Deployment, MissingVariable, variable};
+use shared::{
+    deployment::{Deployment, MissingVariable, variable},
+    settings::{InvalidSetting, LogicSettings},
+    telemetry::Summary,
+};
 
 use mapping::{Mapping, MappingError};
 use record::RunRecord;
+use secret::Source;
 
 /// What the footer of every captured file says of its origin: the source, and neither run nor clock.
 fn provenance(source: &str) -> BTreeMap<String, String> {
@@ -33,32 +47,58 @@ pub enum ConfigurationError {
     /// A variable is not set.
     #[error(transparent)]
     Variable(#[from] MissingVariable),
-    /// The mapping is wrong.
+    /// The mapping is wrong, or for another organisation.
     #[error(transparent)]
     Mapping(#[from] MappingError),
+    /// A setting is not what it should be.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
 }
 
 impl Intake {
-    /// Reads `LAKE_BUCKET`, `TABLE_NAME`, `MAPPING` (the name of a known product, or a file) and `SOURCE_URL`.
+    /// Reads `LAKE_BUCKET`, `TABLE_NAME`, `MAPPING` (the name of a known product, or a file), `ORGANISATION_TIME_ZONE`,
+    /// and where the source is: `SOURCE_URL`, `SOURCE_SECRET_ARN` and `SOURCE_CA_FILE`.
     pub async fn from_env() -> Result<Self, ConfigurationError> {
         let deployment = Deployment::from_env().await;
         let mapping = Mapping::load(&variable("MAPPING")?)?;
-        let (table, source) = (variable("TABLE_NAME")?, variable("SOURCE_URL")?);
-        Ok(Self::new(deployment.lake()?, deployment.dynamodb(), &table, mapping, source))
+        let table = variable("TABLE_NAME")?;
+        let optional = |name| variable(name).ok();
+        let secret = optional("SOURCE_SECRET_ARN");
+        // A secret may say everything.
+        let url = if secret.is_some() { optional("SOURCE_URL").unwrap_or_default() } else { variable("SOURCE_URL")? };
+        let mut source = Source::at(url);
+        if let Some(arn) = secret {
+            source = source.with_secret(Client::new(&aws_config::load_from_env().await), arn);
+        }
+        if let Some(file) = optional("SOURCE_CA_FILE") {
+            source = source.trusting(file);
+        }
+        let zone = LogicSettings::from_env()?.organisation_time_zone;
+        Ok(Self::new(deployment.lake()?, deployment.dynamodb(), &table, mapping, source, zone)?)
     }
 
     /// Handles one tick of the schedule: one run. What the schedule sends does not matter.
     pub async fn handle(&self) -> Result<RunRecord, IntakeError> {
-        let started = std::time::Instant::now();
-        let record = self.run(Utc::now()).await?;
-        tracing::info!(
-            generation = %record.generation,
-            counts = ?record.counts,
-            days = ?record.days,
-            quarantined_by_reason = ?record.quarantined_by_reason,
-            milliseconds = started.elapsed().as_millis(),
-            "intake run"
-        );
-        Ok(record)
+        let mut summary = Summary::start("intake");
+        summary.events = 1;
+        let counted = Self { lake: self.lake.counted_by(&summary.traffic), ..self.clone() };
+        let run = counted.run(Utc::now()).await;
+        match &run {
+            Ok(record) => {
+                summary.rows_in = record.counts.read;
+                summary.rows_out = record.counts.written;
+                summary.rows_quarantined = record.counts.quarantined;
+                tracing::info!(
+                    generation = %record.generation,
+                    counts = ?record.counts,
+                    days = ?record.days,
+                    quarantined_by_reason = ?record.quarantined_by_reason,
+                    "intake run"
+                );
+            }
+            Err(_) => summary.failed = 1,
+        }
+        summary.log(&self.mapping.name);
+        run
     }
 }

@@ -12,6 +12,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use crate::source::Family;
+
 /// A mapping that cannot be used, and where to mend it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct MappingError {
@@ -39,7 +41,7 @@ pub enum FieldKind {
     Text,
     /// An instant; needs a `format`, and a `zone` where the format has no offset.
     Instant,
-    /// A duration; needs a `unit`.
+    /// A duration; needs a `unit`, or a `format` that has one in it.
     Seconds,
     /// Yes or no.
     Flag,
@@ -129,11 +131,31 @@ pub fn fields(entity: Entity) -> &'static [CanonicalField] {
     }
 }
 
+/// The fields of a person's stay in a team, in the section `[memberships]`.
+pub const MEMBERSHIP_FIELDS: &[CanonicalField] = &[
+    required("user_id", FieldKind::Text),
+    required("team_id", FieldKind::Text),
+    optional("from", FieldKind::Instant),
+    optional("to", FieldKind::Instant),
+];
+
 /// The kinds of database that intake can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
     /// A SQLite file.
     Sqlite,
+    /// A PostgreSQL server.
+    Postgresql,
+}
+
+impl Database {
+    /// Its name in mappings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgresql => "postgresql",
+        }
+    }
 }
 
 /// Which sprint an activity belongs to.
@@ -154,12 +176,29 @@ pub enum Unit {
     Nanoseconds(i64),
     /// `HH:MM` or `HH:MM:SS`.
     Clock,
+    /// `HH:MM:SS` with fractions, as a column of type TIME has it.
+    Time,
+    /// PostgreSQL's notation of an interval, such as `1 day 02:03:04.5`.
+    Interval,
 }
+
+/// The declarations that say how a duration is written, by key and value.
+const DURATIONS: [(&str, &str, Unit); 9] = [
+    ("unit", "hours", Unit::Nanoseconds(3_600_000_000_000)),
+    ("unit", "minutes", Unit::Nanoseconds(60_000_000_000)),
+    ("unit", "seconds", Unit::Nanoseconds(1_000_000_000)),
+    ("unit", "milliseconds", Unit::Nanoseconds(1_000_000)),
+    ("unit", "microseconds", Unit::Nanoseconds(1_000)),
+    ("unit", "nanoseconds", Unit::Nanoseconds(1)),
+    ("unit", "clock", Unit::Clock),
+    ("format", "time", Unit::Time),
+    ("format", "interval", Unit::Interval),
+];
 
 /// How a source writes instants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstantFormat {
-    /// RFC 3339, with an offset.
+    /// RFC 3339, with an offset; its minutes may be missing, as PostgreSQL leaves them out.
     Rfc3339,
     /// `YYYY-MM-DD HH:MM:SS`, with a space or a `T`, seconds and fractions optional, without an offset.
     Iso,
@@ -257,7 +296,7 @@ pub struct ColumnMapping {
     pub columns: Vec<String>,
     /// The source's column that is read where the others are NULL.
     pub fallback: Option<String>,
-    /// For durations.
+    /// For durations: their unit, or the format that makes one needless.
     pub unit: Option<Unit>,
     /// For instants.
     pub format: Option<InstantFormat>,
@@ -265,6 +304,51 @@ pub struct ColumnMapping {
     pub zone: Option<ZoneRule>,
     /// Translates the source's values, as text, to canonical ones; a value that is not listed is refused.
     pub values: Option<BTreeMap<String, String>>,
+}
+
+impl ColumnMapping {
+    /// What a value must be, in words; `kind` is that of the field.
+    pub fn expects(&self, kind: FieldKind) -> String {
+        let declared = |(key, value, _): &(&str, &str, Unit)| match *key {
+            "unit" if *value != "clock" => format!("a number of {value}"),
+            key => format!("a duration of {key} `{value}`"),
+        };
+        let duration = || DURATIONS.iter().find(|(_, _, unit)| Some(*unit) == self.unit).map(declared);
+        let described = match (kind, &self.format) {
+            (FieldKind::Text, _) => "text or a number",
+            (FieldKind::Flag, _) => "yes or no",
+            (FieldKind::Rating, _) => "a whole number from 1 to 5",
+            (FieldKind::Seconds, _) => return duration().unwrap_or_default(),
+            (FieldKind::Instant, Some(InstantFormat::Rfc3339) | None) => "an instant with an offset (`rfc3339`)",
+            (FieldKind::Instant, Some(InstantFormat::Iso)) => "a day and a time without an offset (`iso`)",
+            (FieldKind::Instant, Some(InstantFormat::Date)) => "a day without a time (`date`)",
+            (FieldKind::Instant, Some(InstantFormat::Unix(_))) => "a whole number since 1970",
+            (FieldKind::Instant, Some(InstantFormat::Pattern { pattern, .. })) => {
+                return format!("text like `{pattern}`");
+            }
+        };
+        described.to_owned()
+    }
+
+    /// Whether any value of a column whose type is of this family could be read.
+    pub fn accepts(&self, kind: FieldKind, family: Family) -> bool {
+        use Family::{Boolean, Date, Interval, Number, Other, Time, Timestamp, TimestampTz};
+        let accepted: &[Family] = match (kind, &self.format, self.unit) {
+            _ if family == Other || self.values.is_some() => return true,
+            (FieldKind::Text, ..) => return true,
+            (FieldKind::Flag, ..) => &[Boolean, Number],
+            (FieldKind::Rating, ..) => &[Number],
+            (FieldKind::Seconds, _, Some(Unit::Clock | Unit::Time)) => &[Time],
+            (FieldKind::Seconds, _, Some(Unit::Interval)) => &[Interval, Time],
+            (FieldKind::Seconds, ..) => &[Number],
+            (FieldKind::Instant, Some(InstantFormat::Rfc3339) | None, _) => &[TimestampTz],
+            (FieldKind::Instant, Some(InstantFormat::Iso), _) => &[Timestamp],
+            (FieldKind::Instant, Some(InstantFormat::Date), _) => &[Date],
+            (FieldKind::Instant, Some(InstantFormat::Unix(_)), _) => &[Number],
+            (FieldKind::Instant, Some(InstantFormat::Pattern { .. }), _) => &[Date, Timestamp, TimestampTz],
+        };
+        accepted.contains(&family)
+    }
 }
 
 /// Where the records of one entity come from.
@@ -287,20 +371,31 @@ pub struct Mapping {
     pub sha256: Sha256,
     /// The source's name, in run records and files.
     pub name: String,
-    /// What it can be read with.
-    pub database: Database,
-    /// The organisation's zone.
-    pub time_zone: Tz,
+    /// The kind of database that its SELECTs are written for; `None` where every kind understands them.
+    pub database: Option<Database>,
+    /// The organisation's zone, where only that one will do.
+    pub time_zone: Option<Tz>,
     /// Which sprint an activity belongs to.
     pub sprint_rule: SprintRule,
     /// Each entity that the source has; always the activities.
     pub entities: BTreeMap<Entity, EntityMapping>,
+    /// Who was in which team when, where the source keeps that.
+    pub memberships: Option<EntityMapping>,
 }
 
 /// The mappings that ship, by name.
 pub const BUILT_IN: &[(&str, &str)] = &[("reference", include_str!("../sources/reference.toml"))];
 
+/// The section of a mapping that says who was in which team when.
+pub const MEMBERSHIPS: &str = "memberships";
+
 impl Mapping {
+    /// Each section that has a SELECT, by its name.
+    pub fn sections(&self) -> impl Iterator<Item = (&'static str, &EntityMapping)> {
+        let entities = self.entities.iter().map(|(entity, from)| (entity.name(), from));
+        entities.chain(self.memberships.iter().map(|from| (MEMBERSHIPS, from)))
+    }
+
     /// Loads a mapping: the name of a [`BUILT_IN`] one, or a file.
     pub fn load(name_or_path: &str) -> Result<Self, MappingError> {
         if let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
@@ -340,7 +435,8 @@ type Value<'a> = Spanned<DeValue<'a>>;
 
 impl Parser<'_> {
     fn mapping(&self, root: &Table<'_>) -> Result<Mapping, MappingError> {
-        let sections: Vec<&str> = std::iter::once("source").chain(Entity::ALL.map(Entity::name)).collect();
+        let names = Entity::ALL.map(Entity::name);
+        let sections: Vec<&str> = ["source", MEMBERSHIPS].into_iter().chain(names).collect();
         self.only(root, &sections, "section")?;
         let source = root.get("source").ok_or_else(|| self.error(0, "the section [source] is missing"))?;
         let source_line = self.line_of(source);
@@ -356,11 +452,10 @@ impl Parser<'_> {
             let line = source.get(key).map_or(source_line, |value| self.line_of(value));
             self.one_of(line, key, value, options)
         };
-        pick("database", needed("database")?, &["sqlite"])?;
-        let database = Database::Sqlite;
-        let time_zone = source.get("time_zone").ok_or_else(|| {
-            self.error(source_line, "[source] needs `time_zone`, the organisation's, such as \"Europe/Berlin\"")
-        })?;
+        let databases = [Database::Sqlite, Database::Postgresql];
+        let database = text("database")?.map(|database| pick("database", database, &databases.map(Database::name)));
+        let database = database.transpose()?.map(|index| databases[index]);
+        let time_zone = source.get("time_zone").map(|zone| self.zone(zone)).transpose()?;
         let rules = ["explicit_then_calendar", "explicit", "calendar"];
         let sprint_rule = match pick("sprint_rule", text("sprint_rule")?.unwrap_or(rules[0]), &rules)? {
             1 => SprintRule::Explicit,
@@ -370,9 +465,16 @@ impl Parser<'_> {
         let mut entities = BTreeMap::new();
         for entity in Entity::ALL {
             if let Some(section) = root.get(entity.name()) {
-                entities.insert(entity, self.entity(entity, section)?);
+                entities.insert(entity, self.entity(entity.name(), fields(entity), section)?);
             }
         }
+        let memberships = root.get(MEMBERSHIPS);
+        if let Some(section) = memberships.filter(|_| !entities.contains_key(&Entity::Users)) {
+            let problem = "[memberships] says when people were in which team, and needs [users]";
+            return Err(self.error(self.line_of(section), problem));
+        }
+        let memberships =
+            memberships.map(|section| self.entity(MEMBERSHIPS, MEMBERSHIP_FIELDS, section)).transpose()?;
         let Some(activities) = entities.get(&Entity::Activities) else {
             return Err(self.error(0, "the section [activities] is missing"));
         };
@@ -384,14 +486,19 @@ impl Parser<'_> {
             sha256: Sha256::of(self.text),
             name,
             database,
-            time_zone: self.zone(time_zone)?,
+            time_zone,
             sprint_rule,
             entities,
+            memberships,
         })
     }
 
-    fn entity(&self, entity: Entity, section: &Value<'_>) -> Result<EntityMapping, MappingError> {
-        let name = entity.name();
+    fn entity(
+        &self,
+        name: &str,
+        fields: &[CanonicalField],
+        section: &Value<'_>,
+    ) -> Result<EntityMapping, MappingError> {
         let line = self.line_of(section);
         let table = self.table(section, name)?;
         self.only(table, &["select", "columns"], &format!("key of [{name}]"))?;
@@ -399,10 +506,10 @@ impl Parser<'_> {
         let columns = table.get("columns").ok_or_else(|| self.error(line, format!("[{name}.columns] is missing")))?;
         let columns_line = self.line_of(columns);
         let columns = self.table(columns, "columns")?;
-        let known: Vec<&str> = fields(entity).iter().map(|field| field.name).collect();
+        let known: Vec<&str> = fields.iter().map(|field| field.name).collect();
         self.only(columns, &known, &format!("canonical field of {name}"))?;
         let mut mapped = BTreeMap::new();
-        for field in fields(entity) {
+        for field in fields {
             match columns.get(field.name) {
                 Some(value) => {
                     mapped.insert(field.name, self.column(*field, value)?);
@@ -445,7 +552,8 @@ impl Parser<'_> {
         match field.kind {
             FieldKind::Seconds if mapping.unit.is_none() => {
                 let problem = format!(
-                    "`{0}` needs a unit, which is declared and never guessed: {0} = {{ column = \"{1}\", unit = \"minutes\" }}",
+                    "`{0}` needs a unit, which is declared and never guessed: {0} = {{ column = \"{1}\", unit = \"minutes\" }}, or \
+                     format = \"time\" or \"interval\" for columns of those types",
                     field.name, mapping.columns[0]
                 );
                 Err(self.error(line, problem))
@@ -479,7 +587,7 @@ impl Parser<'_> {
         mapping: &mut ColumnMapping,
     ) -> Result<(), MappingError> {
         let allowed: &[&str] = match field.kind {
-            FieldKind::Seconds => &["column", "sum", "fallback", "unit"],
+            FieldKind::Seconds => &["column", "sum", "fallback", "unit", "format"],
             FieldKind::Instant => &["column", "fallback", "format", "zone"],
             FieldKind::Text | FieldKind::Flag | FieldKind::Rating => &["column", "fallback", "values"],
         };
@@ -503,19 +611,17 @@ impl Parser<'_> {
         if let Some(sum) = table.get("sum").filter(|_| table.contains_key("column") || table.contains_key("fallback")) {
             return Err(self.error(self.line_of(sum), "`sum` goes with neither `column` nor `fallback`"));
         }
-        if let Some((line, unit)) = text("unit")? {
-            const UNITS: [(&str, Unit); 7] = [
-                ("hours", Unit::Nanoseconds(3_600_000_000_000)),
-                ("minutes", Unit::Nanoseconds(60_000_000_000)),
-                ("seconds", Unit::Nanoseconds(1_000_000_000)),
-                ("milliseconds", Unit::Nanoseconds(1_000_000)),
-                ("microseconds", Unit::Nanoseconds(1_000)),
-                ("nanoseconds", Unit::Nanoseconds(1)),
-                ("clock", Unit::Clock),
-            ];
-            mapping.unit = Some(UNITS[self.one_of(line, "unit", unit, &UNITS.map(|(name, _)| name))?].1);
-        }
-        if let Some((line, format)) = text("format")? {
+        if field.kind == FieldKind::Seconds {
+            if let Some(((line, _), _)) = text("format")?.zip(text("unit")?) {
+                return Err(self.error(line, "a duration has a `unit` or a `format`, not both"));
+            }
+            for key in ["unit", "format"] {
+                let Some((line, value)) = text(key)? else { continue };
+                let of_key: Vec<_> = DURATIONS.iter().filter(|(of, ..)| *of == key).collect();
+                let names: Vec<&str> = of_key.iter().map(|(_, name, _)| *name).collect();
+                mapping.unit = Some(of_key[self.one_of(line, key, value, &names)?].2);
+            }
+        } else if let Some((line, format)) = text("format")? {
             mapping.format = Some(self.format(line, format)?);
         }
         if let Some(zone) = table.get("zone") {
@@ -668,7 +774,8 @@ mod tests {
             ("rating = ", "raiting = ", "did you mean `rating`?"),
             ("[teams]", "[tems]", "did you mean `teams`?"),
             ("unit = \"seconds\"", "unit = \"second\"", "did you mean `seconds`?"),
-            ("time_zone = \"Europe/Berlin\"", "time_zone = \"Europe/Berln\"", "did you mean `Europe/Berlin`?"),
+            ("name = \"reference\"", "time_zone = \"Europe/Berln\"\nname = \"x\"", "did you mean `Europe/Berlin`?"),
+            ("name = \"reference\"", "database = \"postgres\"\nname = \"x\"", "did you mean `postgresql`?"),
             ("unit = \"seconds\"", "fallback = \"x\"", "needs a unit"),
             ("activity_id = ", "project_id = ", "needs `activity_id`"),
             ("format = \"rfc3339\"", "format = \"iso\"", "needs a `zone`"),
@@ -682,6 +789,8 @@ mod tests {
             ("SELECT * FROM teams", " ; ", "one SELECT"),
             ("\"in_sprint\"", "{ column = \"in_sprint\", values = { ja = \"sure\" } }", "cannot be `sure`"),
             ("rating = \"rating\"", "rating = { column = \"r\", values = { top = \"9\" } }", "cannot be `9`"),
+            ("unit = \"seconds\"", "format = \"intervall\"", "did you mean `interval`?"),
+            ("unit = \"seconds\"", "unit = \"seconds\", format = \"time\"", "not both"),
             ("column = \"duration\"", "column = \"duration\", sum = [\"a\"]", "neither `column` nor `fallback`"),
         ] {
             let message = refused(|text| text.replacen(from, to, 1));
@@ -691,6 +800,23 @@ mod tests {
                 assert!(message.starts_with(&format!("m.toml:{}:", line_of(from))), "{message}");
             }
         }
+    }
+
+    #[test]
+    fn memberships_belong_to_users_and_are_checked_like_any_section() {
+        let section =
+            "\n[memberships]\nselect = \"SELECT * FROM m\"\n[memberships.columns]\nuser_id = \"u\"\nteam_id = \"t\"\n";
+        let parsed = Mapping::parse("m.toml", &format!("{}{section}", BUILT_IN[0].1)).unwrap();
+        assert!(parsed.sections().any(|(name, from)| name == MEMBERSHIPS && from.columns.len() == 2));
+        assert!(
+            refused(|text| text.to_owned() + section + "since = \"x\"").contains("no canonical field of memberships")
+        );
+        assert!(refused(|text| text.to_owned() + section + "from = \"x\"").contains("`from` needs a format"));
+        let orphaned = "[source]\nname = \"x\"\n[activities]\nselect = \"SELECT * FROM a\"\n[activities.columns]\n\
+            activity_id = \"i\"\nuser_id = \"u\"\nstereotype_code = \"s\"\n\
+            started_at = { column = \"b\", format = \"rfc3339\" }\nended_at = { column = \"e\", format = \"rfc3339\" }\n";
+        let error = Mapping::parse("m.toml", &format!("{orphaned}{section}")).unwrap_err();
+        assert!(error.line > 9 && error.problem.contains("needs [users]"), "{error}");
     }
 
     #[test]

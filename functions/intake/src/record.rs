@@ -53,6 +53,9 @@ pub struct RunRecord {
     /// Why it failed, if it did; then nothing below is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
+    /// Whether it read the quarantine again, and the days that change by it, instead of the source.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replayed: bool,
     /// Activities.
     pub counts: Counts,
     /// Records of any entity that could not be translated, by reason code.

@@ -4,6 +4,8 @@
 //! anywhere leaves objects that are true of their generation; the next run is a new generation and finds days that are
 //! in the lake already by their digest. Only deterministic data errors are quarantined: anything else fails the run.
 
+mod replay;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -11,6 +13,7 @@ use std::{
 
 use aws_sdk_dynamodb::Client;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use futures::TryStreamExt;
 use parquet::errors::ParquetError;
 use shared::{
@@ -19,17 +22,28 @@ use shared::{
     telemetry::chain,
     time::{Generation, LocalDay},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     days::{DaysError, Output, Placed, empty_day, seal_days},
+    fit::{fits_columns, fits_database},
     lease::{LeaseError, Leases},
-    mapping::{Mapping, MappingError, did_you_mean},
-    provenance, quarantine,
+    mapping::{EntityMapping, MEMBERSHIPS, Mapping, MappingError},
+    provenance,
+    quarantine::{Quarantine, QuarantineError, Row},
     record::{Counts, Days, RunRecord},
-    source::{Snapshot, SourceError},
-    translate::{ActivityTranslator, Dimensions, Rejected, Translated, dimension as translate_dimension},
+    secret::Source,
+    source::{Snapshot, SourceColumn, SourceError},
+    stays::{Memberships, remember},
+    translate::{
+        ActivityTranslator, Dimensions, Rejected, Translated, dimension as translate_dimension, key, membership,
+    },
 };
+
+/// A run may refuse this many records, whatever their share,
+const FEW: u64 = 50;
+/// or this share of all that it read, in percent. Beyond both it is not the records that are wrong.
+const FEW_PERCENT: u64 = 5;
 
 /// Why a run failed. Nothing that was captured before is touched by it.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +64,12 @@ pub enum IntakeError {
     /// The days could not be made.
     #[error(transparent)]
     Days(#[from] DaysError),
+    /// Too many records cannot be translated.
+    #[error(transparent)]
+    TooManyRejected(Box<TooManyRejected>),
+    /// What was refused could not be kept.
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
     /// A file could not be written.
     #[error("a file could not be written as Parquet")]
     Write(#[from] ParquetError),
@@ -61,6 +81,33 @@ pub enum IntakeError {
     Panicked,
 }
 
+/// More than a few records cannot be translated: the mapping or the source is wrong, not the records.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{file}:{line}: {rejected} of {read} records cannot be translated, so nothing was written; most often, {count} times, \
+     {section}.{field} is `{reason}`: {message}"
+)]
+pub struct TooManyRejected {
+    /// The mapping's file.
+    pub file: String,
+    /// The line that declares the field, or else its section.
+    pub line: usize,
+    /// Refused records of all sections.
+    pub rejected: u64,
+    /// Records of all sections.
+    pub read: u64,
+    /// How often the most frequent reason occurred.
+    pub count: u64,
+    /// The section that it occurred in.
+    pub section: &'static str,
+    /// The canonical field.
+    pub field: &'static str,
+    /// The reason's code.
+    pub reason: &'static str,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
 /// Everything that a run needs.
 #[derive(Debug, Clone)]
 pub struct Intake {
@@ -70,18 +117,49 @@ pub struct Intake {
     pub leases: Leases,
     /// How the source is read.
     pub mapping: Mapping,
-    /// The source's address. May hold a password: never logged.
-    pub source_url: String,
+    /// Where the source is.
+    pub source: Source,
+    /// The organisation's zone: it decides the local day where neither the record nor the person has one.
+    pub time_zone: Tz,
 }
 
 impl Intake {
-    /// An intake whose lease lies in `table`.
-    pub fn new(lake: Lake, dynamodb: Client, table: &str, mapping: Mapping, source_url: impl Into<String>) -> Self {
-        Self { lake, leases: Leases::new(dynamodb, table), mapping, source_url: source_url.into() }
+    /// An intake whose lease lies in `table`, for an organisation in `time_zone`. Fails if the mapping is for another zone.
+    pub fn new(
+        lake: Lake,
+        dynamodb: Client,
+        table: &str,
+        mapping: Mapping,
+        source: Source,
+        time_zone: Tz,
+    ) -> Result<Self, MappingError> {
+        match mapping.time_zone {
+            Some(stated) if stated != time_zone => {
+                let problem = format!(
+                    "the mapping is for the time zone {stated}, and the organisation's is {time_zone}; set \
+                     ORGANISATION_TIME_ZONE, or leave `time_zone` out of [source]"
+                );
+                Err(MappingError { file: mapping.file, line: 0, problem })
+            }
+            _ => Ok(Self { lake, leases: Leases::new(dynamodb, table), mapping, source, time_zone }),
+        }
     }
 
     /// Runs once. A run that fails after its lease leaves a record that says why.
     pub async fn run(&self, now: DateTime<Utc>) -> Result<RunRecord, IntakeError> {
+        self.attempt(now, Input::Source).await
+    }
+
+    /// Translates what is in quarantine again, by the present mapping and without the source; what can be translated now is
+    /// merged into its days, as a new generation. Nothing else changes: the next run of the source would write the same.
+    ///
+    /// Records whose key another one has stay, and so do those that lack a column which the mapping reads now: both need the
+    /// source.
+    pub async fn replay(&self, now: DateTime<Utc>) -> Result<RunRecord, IntakeError> {
+        self.attempt(now, Input::Quarantine).await
+    }
+
+    async fn attempt(&self, now: DateTime<Utc>, from: Input) -> Result<RunRecord, IntakeError> {
         let newest = self.lake.newest_bases(None).await?;
         let newest: BTreeMap<LocalDay, Captured> = newest.iter().filter_map(Captured::of).collect();
         let newest_generation = newest.values().map(|captured| captured.generation).max();
@@ -95,15 +173,21 @@ impl Intake {
                 mapping_sha256: self.mapping.sha256.to_string(),
                 started_at: now,
                 failed: None,
+                replayed: matches!(from, Input::Quarantine),
                 counts: Counts::default(),
                 quarantined_by_reason: BTreeMap::new(),
                 days: Days::default(),
                 dimensions_written: Vec::new(),
                 objects: Vec::new(),
             },
-            rejected: BTreeMap::new(),
+            read: 0,
+            rejected: Quarantine::default(),
+            tally: BTreeMap::new(),
         };
-        let outcome = run.capture().await;
+        let outcome = match from {
+            Input::Source => run.capture().await,
+            Input::Quarantine => run.replay().await,
+        };
         if let Err(error) = &outcome {
             run.record.failed = Some(chain(error));
         }
@@ -115,6 +199,12 @@ impl Intake {
         released?;
         Ok(run.record)
     }
+}
+
+/// Where an attempt reads from.
+enum Input {
+    Source,
+    Quarantine,
 }
 
 /// The newest object of a day.
@@ -131,76 +221,68 @@ impl Captured {
     }
 }
 
-/// By entity: what its SELECT yields.
-type SourceColumns = BTreeMap<Entity, Arc<[String]>>;
+/// By section of the mapping: what its SELECT yields.
+type SourceColumns = BTreeMap<&'static str, Arc<[String]>>;
+
+/// Days being made on a thread of their own: activities go in, sealed days come out.
+struct Sorting {
+    to_sorter: mpsc::Sender<Placed>,
+    sealed: mpsc::Receiver<Output>,
+    sorter: JoinHandle<Result<(), DaysError>>,
+}
+
+impl Sorting {
+    fn start(source: &str) -> Self {
+        let (to_sorter, mut placed) = mpsc::channel::<Placed>(64);
+        let (to_publisher, sealed) = mpsc::channel::<Output>(4);
+        let source = source.to_owned();
+        let sorter = tokio::task::spawn_blocking(move || {
+            let activities = std::iter::from_fn(move || placed.blocking_recv());
+            let emit = |output| to_publisher.blocking_send(output).map_err(|_| DaysError::Stopped);
+            seal_days(&source, activities, emit)
+        });
+        Self { to_sorter, sealed, sorter }
+    }
+}
 
 struct Run<'a> {
     intake: &'a Intake,
     newest: BTreeMap<LocalDay, Captured>,
     record: RunRecord,
-    rejected: BTreeMap<Entity, Vec<Rejected>>,
+    /// Records of every entity.
+    read: u64,
+    rejected: Quarantine,
+    /// How often each section, field and reason was refused, and what was said the first time.
+    tally: BTreeMap<(&'static str, &'static str, &'static str), (u64, String)>,
+}
+
+/// A dimension that waits until the run knows that it may publish.
+struct Waiting {
+    entity: Entity,
+    sealed: Sealed,
 }
 
 impl Run<'_> {
     async fn capture(&mut self) -> Result<(), IntakeError> {
-        let mut snapshot = Snapshot::open(&self.intake.source_url).await?;
-        let columns = self.check_columns(&mut snapshot).await?;
-        let mut captured = BTreeMap::new();
+        let address = self.intake.source.address().await.map_err(SourceError::from)?;
+        fits_database(&self.intake.mapping, &address)?;
+        let mut snapshot = Snapshot::open(&address).await?;
+        let columns = fits_columns(&self.intake.mapping, &mut snapshot).await?.into_iter();
+        let names = |columns: Vec<SourceColumn>| columns.into_iter().map(|column| column.name).collect();
+        let columns: SourceColumns = columns.map(|(section, columns)| (section, names(columns))).collect();
+        let (mut captured, mut waiting) = (BTreeMap::new(), Vec::new());
         for entity in [Entity::Teams, Entity::Users, Entity::Sprints, Entity::Stereotypes] {
             if let Some(members) = self.dimension(&mut snapshot, entity, &columns).await? {
+                waiting.push(Waiting { entity, sealed: self.seal_dimension(entity, &members)? });
                 captured.insert(entity, members);
             }
         }
-        self.activities(snapshot, &columns, Dimensions::new(captured)).await?;
+        self.activities(snapshot, &columns, Dimensions::new(captured), waiting).await?;
         self.quarantine().await?;
         if !self.record.counts.balanced() {
             return Err(IntakeError::Unbalanced(self.record.counts));
         }
         Ok(())
-    }
-
-    /// The columns that each SELECT yields. Stops before anything is written if one lacks what the mapping reads.
-    async fn check_columns(&self, snapshot: &mut Snapshot) -> Result<SourceColumns, IntakeError> {
-        let mut checked = SourceColumns::new();
-        for (entity, from) in &self.intake.mapping.entities {
-            let refuse = |line: usize, problem: String| {
-                Err(MappingError { file: self.intake.mapping.file.clone(), line, problem }.into())
-            };
-            let columns = match snapshot.columns(&from.select).await {
-                Ok(columns) => columns,
-                Err(error) => {
-                    let said = chain(&error);
-                    let missing = said.rsplit_once("no such table: ").map(|(_, name)| name);
-                    let hint = match missing {
-                        Some(name) => did_you_mean(name, &snapshot.tables().await?),
-                        None => String::new(),
-                    };
-                    let entity = entity.name();
-                    return refuse(from.line, format!("the source cannot run the SELECT of {entity}: {said}{hint}"));
-                }
-            };
-            let twice = columns.iter().enumerate().find(|(index, name)| columns[..*index].contains(*name));
-            if let Some((_, name)) = twice {
-                // `source_row` keeps every column under its name, and would lose one of them.
-                let problem =
-                    format!("the SELECT of {} gives the column `{name}` twice; name them apart", entity.name());
-                return refuse(from.line, problem);
-            }
-            for (field, mapped) in &from.columns {
-                let missing = mapped.columns.iter().chain(&mapped.fallback).find(|name| !columns.contains(name));
-                if let Some(missing) = missing {
-                    let problem = format!(
-                        "{}.{field} reads the column `{missing}`, which the source does not give{}; it gives {}",
-                        entity.name(),
-                        did_you_mean(missing, &columns),
-                        columns.join(", ")
-                    );
-                    return refuse(mapped.line, problem);
-                }
-            }
-            checked.insert(*entity, columns);
-        }
-        Ok(checked)
     }
 
     async fn dimension(
@@ -210,42 +292,109 @@ impl Run<'_> {
         columns: &SourceColumns,
     ) -> Result<Option<Vec<Member>>, IntakeError> {
         let mapping = &self.intake.mapping;
-        let (Some(from), Some(columns)) = (mapping.entities.get(&entity), columns.get(&entity)) else {
+        let (Some(from), Some(of_entity)) = (mapping.entities.get(&entity), columns.get(entity.name())) else {
             return Ok(None);
         };
-        let mut records = std::pin::pin!(snapshot.records(&from.select, columns.clone()));
+        let mut records = snapshot.records(&from.select, of_entity.clone());
         let mut members: BTreeMap<String, Member> = BTreeMap::new();
         while let Some(record) = records.try_next().await? {
-            match translate_dimension(mapping, entity, from, &record) {
+            self.read += 1;
+            match translate_dimension(entity, from, self.intake.time_zone, &record) {
                 Ok(member) => match members.get(&member.id) {
                     None => {
                         members.insert(member.id.clone(), member);
                     }
-                    Some(_) => {
-                        self.reject(Rejected::twice(entity, "id", member.id, member.source_row));
-                    }
+                    Some(_) => self.reject(Rejected::repeated(entity, key(entity), member.id, member.source_row))?,
                 },
-                Err(rejected) => self.reject(rejected),
+                Err(rejected) => self.reject(*rejected)?,
             }
         }
-        let members: Vec<Member> = members.into_values().collect();
-        let mut writer = Writer::new(dimension::schema(entity), &provenance(&mapping.name))?;
-        writer.write(&dimension::to_batch(entity, &members).map_err(ParquetError::from)?)?;
-        let sealed = writer.finish()?;
+        drop(records);
+        let said = match entity {
+            Entity::Users => self.memberships(snapshot, &members, columns).await?,
+            _ => Memberships::new(),
+        };
+        let mut members: Vec<Member> = members.into_values().collect();
+        if entity == Entity::Users {
+            let before = dimension::newest_whole(&self.intake.lake, entity).await?.1;
+            let today = self.record.generation.instant().with_timezone(&self.intake.time_zone).date_naive();
+            remember(&mut members, before, said, LocalDay(today));
+        }
+        Ok(Some(members))
+    }
+
+    fn seal_dimension(&self, entity: Entity, members: &[Member]) -> Result<Sealed, ParquetError> {
+        let mut writer = Writer::new(dimension::schema(entity), &provenance(&self.intake.mapping.name))?;
+        writer.write(&dimension::to_batch(entity, members).map_err(ParquetError::from)?)?;
+        writer.finish()
+    }
+
+    async fn publish_dimension(&mut self, Waiting { entity, sealed }: Waiting) -> Result<(), IntakeError> {
         let (generation, sha256) = (self.record.generation, sealed.sha256);
         let prefix = format!("dimensions/{}/", entity.name());
         if self.keep(&prefix, LakeKey::Dimension { entity, generation, sha256 }, &sealed).await? {
             self.record.dimensions_written.push(entity.name().to_owned());
         }
-        Ok(Some(members))
+        Ok(())
     }
 
-    fn reject(&mut self, rejected: Rejected) {
-        *self.record.quarantined_by_reason.entry(rejected.reason.to_owned()).or_default() += 1;
-        if rejected.entity == Entity::Activities {
+    /// Who was in which team when, as far as the source itself says so.
+    async fn memberships(
+        &mut self,
+        snapshot: &mut Snapshot,
+        users: &BTreeMap<String, Member>,
+        columns: &SourceColumns,
+    ) -> Result<Memberships, IntakeError> {
+        let mut said = Memberships::new();
+        let (Some(from), Some(columns)) = (&self.intake.mapping.memberships, columns.get(MEMBERSHIPS)) else {
+            return Ok(said);
+        };
+        let mut records = snapshot.records(&from.select, columns.clone());
+        while let Some(record) = records.try_next().await? {
+            self.read += 1;
+            match membership(from, self.intake.time_zone, users, &record) {
+                Ok((user, stay)) => said.entry(user).or_default().push(stay),
+                Err(rejected) => self.reject(*rejected)?,
+            }
+        }
+        Ok(said)
+    }
+
+    fn reject(&mut self, rejected: Rejected) -> Result<(), IntakeError> {
+        let kind = (rejected.section, rejected.field, rejected.reason);
+        self.tally.entry(kind).or_insert_with(|| (0, rejected.message.clone())).0 += 1;
+        self.quarantine_row(rejected.entity, &rejected.into())
+    }
+
+    fn quarantine_row(&mut self, entity: Entity, row: &Row) -> Result<(), IntakeError> {
+        *self.record.quarantined_by_reason.entry(row.reason.clone()).or_default() += 1;
+        if entity == Entity::Activities {
             self.record.counts.quarantined += 1;
         }
-        self.rejected.entry(rejected.entity).or_default().push(rejected);
+        Ok(self.rejected.add(entity, row).map_err(LakeError::from)?)
+    }
+
+    /// Stops a run that refused too much, before it publishes anything. Of the activities, `repeated` more will be refused.
+    fn check_rejected(&self, repeated: u64) -> Result<(), IntakeError> {
+        let mut tally = self.tally.clone();
+        if repeated > 0 {
+            let rejected = Rejected::repeated(Entity::Activities, "activity_id", String::new(), String::new());
+            tally.insert((rejected.section, rejected.field, rejected.reason), (repeated, rejected.message));
+        }
+        let rejected: u64 = tally.values().map(|(count, _)| count).sum();
+        let Counts { read, quarantined, .. } = self.record.counts;
+        let all_activities = read > 0 && quarantined == read;
+        let many = rejected > FEW && rejected * 100 > self.read * FEW_PERCENT;
+        let most = tally.into_iter().max_by_key(|(_, (count, _))| *count);
+        let Some(((section, field, reason), (count, message))) = most.filter(|_| many || all_activities) else {
+            return Ok(());
+        };
+        let mapping = &self.intake.mapping;
+        let line_of = |from: &EntityMapping| from.columns.get(field).map_or(from.line, |column| column.line);
+        let line = mapping.sections().find(|(name, _)| *name == section).map_or(0, |(_, from)| line_of(from));
+        let (file, read) = (mapping.file.clone(), self.read);
+        let refused = TooManyRejected { file, line, rejected, read, count, section, field, reason, message };
+        Err(IntakeError::TooManyRejected(Box::new(refused)))
     }
 
     /// Reads, translates, sorts and publishes, all at once: records stream from the source to a sorter on a thread of
@@ -255,26 +404,22 @@ impl Run<'_> {
         mut snapshot: Snapshot,
         columns: &SourceColumns,
         dimensions: Dimensions,
+        waiting: Vec<Waiting>,
     ) -> Result<(), IntakeError> {
         let mapping = self.intake.mapping.clone();
         let entity = Entity::Activities;
-        let (Some(from), Some(columns)) = (mapping.entities.get(&entity), columns.get(&entity)) else { return Ok(()) };
-        let translator = ActivityTranslator::new(&mapping, from, &dimensions);
-        let (to_sorter, placed) = mpsc::channel::<Placed>(64);
-        let (to_publisher, mut sealed) = mpsc::channel::<Output>(4);
-        let source = mapping.name.clone();
-        let sorter = tokio::task::spawn_blocking(move || {
-            let mut placed = placed;
-            let activities = std::iter::from_fn(move || placed.blocking_recv());
-            let emit = |output| to_publisher.blocking_send(output).map_err(|_| DaysError::Stopped);
-            seal_days(&source, activities, emit)
-        });
-        let mut records = Box::pin(snapshot.records(&from.select, columns.clone()));
+        let (Some(from), Some(columns)) = (mapping.entities.get(&entity), columns.get(entity.name())) else {
+            return Ok(());
+        };
+        let translator = ActivityTranslator::new(&mapping, from, &dimensions, self.intake.time_zone);
+        let Sorting { to_sorter, sealed, sorter } = Sorting::start(&mapping.name);
+        let mut records = snapshot.records(&from.select, columns.clone());
         while let Some(record) = records.try_next().await? {
+            self.read += 1;
             self.record.counts.read += 1;
             match translator.translate(&record) {
                 Translated::Open => self.record.counts.open += 1,
-                Translated::Rejected(rejected) => self.reject(*rejected),
+                Translated::Rejected(rejected) => self.reject(*rejected)?,
                 Translated::Activity(day, activity) => {
                     if to_sorter.send(Placed { day, activity }).await.is_err() {
                         // The sorter is gone; it says why below.
@@ -286,19 +431,38 @@ impl Run<'_> {
         drop(to_sorter);
         // Everything is read: the source's writers need not wait until it is published.
         drop(records);
-        drop(snapshot);
-        let mut seen = BTreeSet::new();
+        snapshot.close().await;
+        let seen = self.publish_days(sealed, true, waiting).await?;
+        sorter.await.map_err(|_| IntakeError::Panicked)??;
+        self.empty_days(&seen).await
+    }
+
+    /// Publishes the days that a sorter seals. Returns which there are.
+    async fn publish_days(
+        &mut self,
+        mut sealed: mpsc::Receiver<Output>,
+        check: bool,
+        waiting: Vec<Waiting>,
+    ) -> Result<BTreeSet<LocalDay>, IntakeError> {
+        let (mut seen, mut waiting) = (BTreeSet::new(), waiting);
         while let Some(output) = sealed.recv().await {
             match output {
-                Output::Rejected(rejected) => self.reject(*rejected),
+                Output::Read { repeated } => {
+                    if check {
+                        self.check_rejected(repeated)?;
+                    }
+                    for dimension in waiting.drain(..) {
+                        self.publish_dimension(dimension).await?;
+                    }
+                }
+                Output::Rejected(rejected) => self.reject(*rejected)?,
                 Output::Day { day, rows, sealed } => {
                     seen.insert(day);
                     self.publish_day(day, rows, &sealed).await?;
                 }
             }
         }
-        sorter.await.map_err(|_| IntakeError::Panicked)??;
-        self.empty_days(&seen).await
+        Ok(seen)
     }
 
     async fn publish_day(&mut self, day: LocalDay, rows: u64, sealed: &Sealed) -> Result<(), IntakeError> {
@@ -330,12 +494,11 @@ impl Run<'_> {
     /// Keeps what was refused, per entity; once something was, also that nothing is any more.
     async fn quarantine(&mut self) -> Result<(), IntakeError> {
         for entity in Entity::ALL {
-            let rejected = self.rejected.remove(&entity).unwrap_or_default();
             let prefix = format!("quarantine/{}/", entity.name());
-            if rejected.is_empty() && self.intake.lake.list(&prefix, None).await?.is_empty() {
+            if !self.rejected.has(entity) && self.intake.lake.list(&prefix, None).await?.is_empty() {
                 continue;
             }
-            let sealed = quarantine::seal(&self.intake.mapping.name, &rejected)?;
+            let sealed = self.rejected.seal(&self.intake.mapping.name, entity)?;
             let (generation, sha256) = (self.record.generation, sealed.sha256);
             self.keep(&prefix, LakeKey::Quarantine { entity, generation, sha256 }, &sealed).await?;
         }

@@ -1,36 +1,125 @@
 //! Reading a source: one read-only snapshot, streamed record by record, every column kept.
 
-use std::{str::FromStr, sync::Arc};
+mod postgres;
+mod sqlite;
 
-use futures::{Stream, StreamExt};
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
 use serde_json::{Map, Number, Value};
-use sqlx::{
-    AssertSqlSafe, Column, ConnectOptions, Connection, Decode, Executor, Row, SqlSafeStr, Sqlite, SqliteConnection,
-    Statement, TypeInfo, ValueRef,
-    sqlite::{SqliteConnectOptions, SqliteRow},
-};
+use sqlx::postgres::PgDatabaseError;
 
-/// The source could not be read. Always worth another try, never a reason to quarantine a row.
+use crate::{address::Address, secret::LocationError};
+
+/// The source could not be read. Always worth another try, never a reason to quarantine a row. Neither users nor passwords
+/// nor values of a row are in it, wherever they came from.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// The address is not one that intake can read.
-    #[error("the source address is not understood: {0}; it looks like sqlite://path/to/file.db")]
-    Address(String),
-    /// It could not be opened.
-    #[error("the source cannot be opened; check that the file exists and is a SQLite database")]
-    Open(#[source] sqlx::Error),
+    /// Where it is cannot be made out.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// A file could not be opened.
+    #[error("the source cannot be opened; check that {file} exists and is a SQLite database")]
+    Open {
+        /// Which file.
+        file: String,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
     /// Somebody else holds it.
-    #[error("the source is locked: another program is writing to it; try again")]
-    Locked(#[source] sqlx::Error),
+    #[error("the source {file} is locked: another program is writing to it; try again")]
+    Locked {
+        /// Which file.
+        file: String,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
+    /// No server answers.
+    #[error(
+        "no PostgreSQL answers at {server}; check host and port, that the server runs, and that it may be reached from here"
+    )]
+    Unreachable {
+        /// Host and port.
+        server: String,
+        /// What came instead of an answer.
+        source: sqlx::Error,
+    },
+    /// The server could not be trusted, or speaks no TLS.
+    #[error(
+        "no TLS with a certificate that can be trusted at {server}; name the file of its certificate authority with \
+         sslrootcert=FILE in the address or in SOURCE_CA_FILE, or, for a server on this very machine, add sslmode=disable"
+    )]
+    Tls {
+        /// Host and port.
+        server: String,
+        /// What is wrong.
+        source: sqlx::Error,
+    },
+    /// The server does not know the user, or not with this password.
+    #[error(
+        "PostgreSQL at {server} lets this user not in (SQLSTATE {code}); check user, password and pg_hba.conf, which also \
+         says who needs TLS"
+    )]
+    Refused {
+        /// Host and port.
+        server: String,
+        /// What it answered. The message has the user's name in it.
+        code: String,
+    },
+    /// The server is there and no session could be had.
+    #[error("PostgreSQL at {server} does not begin a session")]
+    Session {
+        /// Host and port.
+        server: String,
+        /// What it said.
+        source: Said,
+    },
     /// A statement failed.
     #[error("the source could not {action}")]
     Read {
         /// What was asked.
-        action: String,
+        action: &'static str,
         /// What the database said.
-        source: sqlx::Error,
+        source: Said,
     },
+    /// A statement failed over a value, which the database repeats.
+    #[error(
+        "the source could not {action}: an expression of the SELECT fails on a value (SQLSTATE {code}); its message may \
+         hold the value and is in the log of the database"
+    )]
+    Value {
+        /// What was asked.
+        action: &'static str,
+        /// What kind of failure it is.
+        code: String,
+    },
+}
+
+/// What the driver, or the database through it, said.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Said {
+    /// The driver, or SQLite.
+    #[error(transparent)]
+    Driver(sqlx::Error),
+    /// A PostgreSQL server. The rest of its answer, which may have values in it, is left out.
+    #[error("{message} (SQLSTATE {code})")]
+    Server {
+        /// What kind of failure it is.
+        code: String,
+        /// The first line of it.
+        message: String,
+    },
+}
+
+impl From<sqlx::Error> for Said {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) {
+            Some(error) => Self::Server { code: error.code().to_owned(), message: error.message().to_owned() },
+            None => Self::Driver(error),
+        }
+    }
 }
 
 /// A value as the source's driver gives it.
@@ -38,6 +127,8 @@ pub enum SourceError {
 pub enum Cell {
     /// NULL.
     Null,
+    /// Yes or no, where the source has a type for it.
+    Boolean(bool),
     /// A whole number.
     Integer(i64),
     /// A floating-point number.
@@ -48,11 +139,57 @@ pub enum Cell {
     Bytes(Vec<u8>),
 }
 
+/// What the values of a column's type look like, as far as a mapping can be wrong about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Whole or decimal numbers.
+    Number,
+    /// Yes or no.
+    Boolean,
+    /// A day and a time of day, with an offset.
+    TimestampTz,
+    /// A day and a time of day.
+    Timestamp,
+    /// A day.
+    Date,
+    /// A time of day, or a short duration.
+    Time,
+    /// A duration.
+    Interval,
+    /// Text, a type that nobody here knows, or one that belongs to each value.
+    Other,
+}
+
+/// A column that a SELECT yields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type, in the words of the database; empty where types belong to values.
+    pub type_name: String,
+    /// What its values look like.
+    pub family: Family,
+}
+
 /// One source record: all its columns, in the order of the SELECT.
 #[derive(Debug, Clone)]
 pub struct Record {
     columns: Arc<[String]>,
     cells: Vec<Cell>,
+}
+
+impl Cell {
+    /// What it is, in words, without its value.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "NULL",
+            Self::Boolean(_) => "a boolean",
+            Self::Integer(_) => "a whole number",
+            Self::Real(_) => "a decimal number",
+            Self::Text(_) => "text",
+            Self::Bytes(_) => "bytes that are no text",
+        }
+    }
 }
 
 impl Record {
@@ -67,11 +204,50 @@ impl Record {
         index.and_then(|index| self.cells.get(index)).unwrap_or(&Cell::Null)
     }
 
+    /// A record that [`Record::to_json`] wrote, or `None` if it is none. Text that could have been bytes is taken for bytes,
+    /// and so for no text at all: a replay must not make something readable that was not.
+    pub fn from_json(text: &str) -> Option<Self> {
+        let bytes = |digits: &str| -> Option<Vec<u8>> {
+            let pairs = digits.as_bytes().chunks(2);
+            pairs
+                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|p| p.len() == 2)?, 16).ok())
+                .collect()
+        };
+        let object: Map<String, Value> = serde_json::from_str(text).ok()?;
+        let (columns, cells): (Vec<String>, Vec<Cell>) = object
+            .into_iter()
+            .map(|(column, value)| {
+                let cell = match value {
+                    Value::Null => Cell::Null,
+                    Value::Bool(flag) => Cell::Boolean(flag),
+                    Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                        (Some(number), _) => Cell::Integer(number),
+                        (None, Some(number)) => Cell::Real(number),
+                        (None, None) => Cell::Text(number.to_string()),
+                    },
+                    Value::String(text) => match text.strip_prefix("\\x").and_then(bytes) {
+                        Some(bytes) => Cell::Bytes(bytes),
+                        None => Cell::Text(text),
+                    },
+                    nested @ (Value::Array(_) | Value::Object(_)) => Cell::Text(nested.to_string()),
+                };
+                (column, cell)
+            })
+            .unzip();
+        Some(Self { columns: columns.into(), cells })
+    }
+
+    /// Whether it has the column, whatever is in it.
+    pub fn has(&self, column: &str) -> bool {
+        self.columns.iter().any(|name| name == column)
+    }
+
     /// The whole record as a JSON object. Bytes become `\x` and hexadecimal digits, as PostgreSQL writes them; a number
     /// that JSON does not have becomes text.
     pub fn to_json(&self) -> String {
         let value = |cell: &Cell| match cell {
             Cell::Null => Value::Null,
+            Cell::Boolean(flag) => Value::from(*flag),
             Cell::Integer(number) => Value::from(*number),
             Cell::Real(number) => {
                 Number::from_f64(*number).map_or_else(|| Value::from(number.to_string()), Value::Number)
@@ -88,85 +264,56 @@ impl Record {
     }
 }
 
-fn not_opened(error: sqlx::Error) -> SourceError {
-    // SQLITE_BUSY and SQLITE_LOCKED, whatever their extended codes.
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    match code.map(|code| code & 0xff) {
-        Some(5 | 6) => SourceError::Locked(error),
-        _ => SourceError::Open(error),
-    }
-}
-
 /// One read-only view of the source: everything read through it is of one moment.
-pub struct Snapshot {
-    connection: SqliteConnection,
+pub struct Snapshot(Connection);
+
+enum Connection {
+    Sqlite(sqlite::Snapshot),
+    Postgres(postgres::Snapshot),
 }
 
 impl Snapshot {
     /// Opens the source and begins the snapshot.
-    pub async fn open(url: &str) -> Result<Self, SourceError> {
-        if !url.starts_with("sqlite:") {
-            // The address may hold a password, so only its scheme is repeated.
-            let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-            let scheme = scheme.filter(|scheme| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-            let what = scheme.map_or("it".to_owned(), |scheme| format!("`{scheme}://…`"));
-            return Err(SourceError::Address(format!("{what} is no database that intake reads")));
-        }
-        let options = SqliteConnectOptions::from_str(url).map_err(SourceError::Open)?;
-        let options = options.read_only(true).create_if_missing(false).disable_statement_logging();
-        let mut connection = SqliteConnection::connect_with(&options).await.map_err(not_opened)?;
-        // The first read after BEGIN fixes what this connection sees.
-        for statement in ["BEGIN", "SELECT count(*) FROM sqlite_schema"] {
-            connection.execute(statement).await.map_err(not_opened)?;
-        }
-        Ok(Self { connection })
+    pub async fn open(address: &Address) -> Result<Self, SourceError> {
+        Ok(Self(match address {
+            Address::Sqlite(options) => Connection::Sqlite(sqlite::Snapshot::open(options).await?),
+            Address::Postgres(postgres) => Connection::Postgres(postgres::Snapshot::open(postgres).await?),
+        }))
     }
 
     /// The tables and views of the source.
     pub async fn tables(&mut self) -> Result<Vec<String>, SourceError> {
-        let failed = |source| SourceError::Read { action: "list its tables".to_owned(), source };
-        let tables = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')";
-        sqlx::query_scalar(tables).fetch_all(&mut self.connection).await.map_err(failed)
+        match &mut self.0 {
+            Connection::Sqlite(snapshot) => snapshot.tables().await,
+            Connection::Postgres(snapshot) => snapshot.tables().await,
+        }
+    }
+
+    /// The names of the columns that a SELECT yields.
+    pub async fn columns(&mut self, select: &str) -> Result<Arc<[String]>, SourceError> {
+        Ok(self.describe(select).await?.into_iter().map(|column| column.name).collect())
     }
 
     /// The columns that a SELECT yields.
-    pub async fn columns(&mut self, select: &str) -> Result<Arc<[String]>, SourceError> {
-        let statement = (&mut self.connection).prepare(AssertSqlSafe(select).into_sql_str()).await;
-        let statement =
-            statement.map_err(|source| SourceError::Read { action: "prepare the SELECT".to_owned(), source })?;
-        Ok(statement.columns().iter().map(|column| column.name().to_owned()).collect())
+    pub async fn describe(&mut self, select: &str) -> Result<Vec<SourceColumn>, SourceError> {
+        match &mut self.0 {
+            Connection::Sqlite(snapshot) => snapshot.describe(select).await,
+            Connection::Postgres(snapshot) => snapshot.describe(select).await,
+        }
+    }
+
+    /// Lets go of the source. A server is told, or it would log a client that is gone.
+    pub async fn close(self) {
+        if let Connection::Postgres(snapshot) = self.0 {
+            snapshot.close().await;
+        }
     }
 
     /// The records of a SELECT, streamed.
-    pub fn records(
-        &mut self,
-        select: &str,
-        columns: Arc<[String]>,
-    ) -> impl Stream<Item = Result<Record, SourceError>> + '_ {
-        let failed = |source| SourceError::Read { action: "give all its records".to_owned(), source };
-        let rows = sqlx::query(AssertSqlSafe(select)).fetch(&mut self.connection);
-        rows.map(move |row| {
-            let row = row.map_err(failed)?;
-            let cells: Result<Vec<Cell>, sqlx::Error> = (0..columns.len()).map(|index| cell(&row, index)).collect();
-            Ok(Record::new(columns.clone(), cells.map_err(failed)?))
-        })
+    pub fn records(&mut self, select: &str, columns: Arc<[String]>) -> BoxStream<'_, Result<Record, SourceError>> {
+        match &mut self.0 {
+            Connection::Sqlite(snapshot) => snapshot.records(select, columns),
+            Connection::Postgres(snapshot) => snapshot.records(select, columns),
+        }
     }
-}
-
-/// SQLite's types belong to values, not to columns.
-fn cell(row: &SqliteRow, index: usize) -> Result<Cell, sqlx::Error> {
-    let value = row.try_get_raw(index)?;
-    if value.is_null() {
-        return Ok(Cell::Null);
-    }
-    let kind = value.type_info().name().to_owned();
-    let decoded = match kind.as_str() {
-        "INTEGER" | "BOOLEAN" => <i64 as Decode<Sqlite>>::decode(value).map(Cell::Integer),
-        "REAL" => <f64 as Decode<Sqlite>>::decode(value).map(Cell::Real),
-        _ => <Vec<u8> as Decode<Sqlite>>::decode(value).map(|bytes| match kind.as_str() {
-            "BLOB" => Cell::Bytes(bytes),
-            _ => String::from_utf8(bytes).map_or_else(|error| Cell::Bytes(error.into_bytes()), Cell::Text),
-        }),
-    };
-    decoded.map_err(|source| sqlx::Error::ColumnDecode { index: index.to_string(), source })
 }

@@ -8,21 +8,26 @@ use chrono_tz::Tz;
 use shared::{
     activity::{Activity, Clock},
     contribution::MAX_ID_BYTES,
-    dimension::Member,
+    dimension::{Member, Stay},
     lake::Entity,
     time::LocalDay,
 };
 
 use crate::{
-    mapping::{ColumnMapping, EntityMapping, InstantFormat, Mapping, Precision, SprintRule, Unit, ZoneRule},
+    mapping::{
+        ColumnMapping, EntityMapping, FieldKind, InstantFormat, MEMBERSHIPS, Mapping, Precision, SprintRule, Unit,
+        ZoneRule,
+    },
     source::{Cell, Record},
 };
 
 /// A record that cannot be translated: kept whole, with what to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
-    /// Of which entity.
+    /// Of which entity; the stays of people are kept with the people.
     pub entity: Entity,
+    /// The section of the mapping that it was read by.
+    pub section: &'static str,
     /// The source's key, as far as it has one.
     pub key: String,
     /// A stable code.
@@ -36,10 +41,10 @@ pub struct Rejected {
 }
 
 impl Rejected {
-    /// A record whose key, the field `field`, came before.
-    pub fn twice(entity: Entity, field: &'static str, key: String, source_row: String) -> Self {
-        let message = "the record came twice; make the mapping's SELECT give each key once".to_owned();
-        Self { entity, key, reason: "duplicate_key", field, message, source_row }
+    /// A record whose key, the field `field`, another one has.
+    pub fn repeated(entity: Entity, field: &'static str, key: String, source_row: String) -> Self {
+        let message = "another record has this key; let the mapping's SELECT give each key once".to_owned();
+        Self { entity, section: entity.name(), key, reason: "repeated_key", field, message, source_row }
     }
 }
 
@@ -66,22 +71,28 @@ fn problem(reason: &'static str, field: &'static str, message: impl Into<String>
     Problem { reason, field, message: message.into() }
 }
 
-/// Translates a record of a dimension.
-pub fn dimension(mapping: &Mapping, entity: Entity, from: &EntityMapping, record: &Record) -> Result<Member, Rejected> {
-    let fields = Fields { mapping: from, record };
-    let key = match entity {
+/// The canonical field that is the key of an entity's records.
+pub fn key(entity: Entity) -> &'static str {
+    match entity {
         Entity::Teams => "team_id",
         Entity::Users => "user_id",
         Entity::Sprints => "sprint_id",
-        Entity::Stereotypes | Entity::Activities => "stereotype_code",
-    };
+        Entity::Stereotypes => "stereotype_code",
+        Entity::Activities => "activity_id",
+    }
+}
+
+/// Translates a record of a dimension. `zone` is the organisation's.
+pub fn dimension(entity: Entity, from: &EntityMapping, zone: Tz, record: &Record) -> Result<Member, Box<Rejected>> {
+    let fields = Fields { mapping: from, record };
+    let key = key(entity);
     let name = if entity == Entity::Stereotypes { "stereotype_name" } else { "name" };
-    let zone = mapping.time_zone;
     let member = || -> Result<Member, Problem> {
         let member = Member {
             id: fields.required_text(key)?,
             name: fields.text(name)?,
             team_id: fields.id("team_id")?,
+            stays: Vec::new(),
             time_zone: fields.text("time_zone")?,
             starts_at: fields.instant("starts_at", zone)?.map(|(at, _)| at),
             ends_at: fields.instant("ends_at", zone)?.map(|(at, _)| at),
@@ -99,8 +110,39 @@ pub fn dimension(mapping: &Mapping, entity: Entity, from: &EntityMapping, record
             _ => Ok(member),
         }
     };
-    member().map_err(|problem| fields.reject(entity, key, problem))
+    member().map_err(|problem| Box::new(fields.reject(entity, key, problem)))
 }
+
+/// Translates a record of who was in which team when. `zone` is the organisation's; where one of `users` has another,
+/// their local days are those there.
+pub fn membership(
+    from: &EntityMapping,
+    zone: Tz,
+    users: &BTreeMap<String, Member>,
+    record: &Record,
+) -> Result<(String, Stay), Box<Rejected>> {
+    let fields = Fields { mapping: from, record };
+    let stay = || -> Result<(String, Stay), Problem> {
+        let user_id = fields.required_text("user_id")?;
+        let user = users.get(&user_id).ok_or_else(|| problem("unknown_user", "user_id", NO_SUCH_RECORD))?;
+        let own = user.time_zone.as_deref().and_then(|name| name.parse().ok());
+        let zone = own.unwrap_or(zone);
+        let day = |field| -> Result<Option<LocalDay>, Problem> {
+            Ok(fields.instant(field, zone)?.map(|(at, _)| LocalDay(at.with_timezone(&zone).date_naive())))
+        };
+        let team_id = Some(fields.required_text("team_id")?);
+        let (from, to) = (day("from")?, day("to")?);
+        if from.zip(to).is_some_and(|(from, to)| to < from) {
+            return Err(problem("ends_before_start", "to", "the stay ends before it begins"));
+        }
+        Ok((user_id, Stay { team_id, from, to, source_row: Some(record.to_json()) }))
+    };
+    stay().map_err(|problem| {
+        Box::new(Rejected { section: MEMBERSHIPS, ..fields.reject(Entity::Users, "user_id", problem) })
+    })
+}
+
+const NO_SUCH_RECORD: &str = "the source has no such record; add it there, or correct the reference";
 
 /// The dimensions that activities refer to, ready for look-ups. `None` where the source has no such entity.
 pub struct Dimensions {
@@ -149,9 +191,7 @@ fn lookup<'a>(
     field: &'static str,
 ) -> Result<Option<&'a Member>, Problem> {
     match (members, id) {
-        (Some(members), Some(id)) => members.get(id).map(Some).ok_or_else(|| {
-            problem(reason, field, "the source has no such record; add it there, or correct the reference")
-        }),
+        (Some(members), Some(id)) => members.get(id).map(Some).ok_or_else(|| problem(reason, field, NO_SUCH_RECORD)),
         _ => Ok(None),
     }
 }
@@ -161,12 +201,13 @@ pub struct ActivityTranslator<'a> {
     mapping: &'a Mapping,
     from: &'a EntityMapping,
     dimensions: &'a Dimensions,
+    organisation: Tz,
 }
 
 impl<'a> ActivityTranslator<'a> {
-    /// Translates with `mapping`, whose section for activities is `from`.
-    pub fn new(mapping: &'a Mapping, from: &'a EntityMapping, dimensions: &'a Dimensions) -> Self {
-        Self { mapping, from, dimensions }
+    /// Translates with `mapping`, whose section for activities is `from`, in an organisation whose zone is `organisation`.
+    pub fn new(mapping: &'a Mapping, from: &'a EntityMapping, dimensions: &'a Dimensions, organisation: Tz) -> Self {
+        Self { mapping, from, dimensions, organisation }
     }
 
     /// Translates one record.
@@ -175,7 +216,9 @@ impl<'a> ActivityTranslator<'a> {
         match self.activity(&fields) {
             Ok(Some((day, activity))) => Translated::Activity(day, Box::new(activity)),
             Ok(None) => Translated::Open,
-            Err(problem) => Translated::Rejected(Box::new(fields.reject(Entity::Activities, "activity_id", problem))),
+            Err(problem) => {
+                Translated::Rejected(Box::new(fields.reject(Entity::Activities, key(Entity::Activities), problem)))
+            }
         }
     }
 
@@ -197,8 +240,16 @@ impl<'a> ActivityTranslator<'a> {
         let stereotype_code = fields.required_text("stereotype_code")?;
         let stereotype =
             lookup(&self.dimensions.stereotypes, Some(&stereotype_code), "unknown_stereotype", "stereotype_code")?;
-        let team_id = fields.id("team_id")?.or_else(|| user?.team_id.clone());
-        lookup(&self.dimensions.teams, team_id.as_deref(), "unknown_team", "team_id")?;
+        let day = LocalDay(started_at.with_timezone(&zone).date_naive());
+        let team_id = match fields.id("team_id")? {
+            Some(team) => Some(team),
+            None => user.and_then(|user| user.team_on(day)).map(str::to_owned),
+        };
+        // A team that is gone keeps its old days: one that only the lake remembers need not be there.
+        let stay = user.filter(|user| user.team_id != team_id).and_then(|user| user.stay_on(day));
+        if !stay.is_some_and(|stay| stay.source_row.is_none() && stay.team_id == team_id) {
+            lookup(&self.dimensions.teams, team_id.as_deref(), "unknown_team", "team_id")?;
+        }
         let explicit = fields.id("sprint_id")?.filter(|_| self.mapping.sprint_rule != SprintRule::Calendar);
         let mut sprint = lookup(&self.dimensions.sprints, explicit.as_deref(), "unknown_sprint", "sprint_id")?;
         if explicit.is_none() && self.mapping.sprint_rule != SprintRule::Explicit {
@@ -235,13 +286,13 @@ impl<'a> ActivityTranslator<'a> {
             updated_at: fields.instant("updated_at", zone)?.map(|(at, _)| at),
             source_row: fields.record.to_json(),
         };
-        Ok(Some((LocalDay(started_at.with_timezone(&zone).date_naive()), activity)))
+        Ok(Some((day, activity)))
     }
 
     /// The zone that decides the local day: the record's own, else the person's, else the organisation's.
     fn zone(&self, fields: &Fields<'_>, user: Option<&Member>) -> Result<Tz, Problem> {
         match fields.text("time_zone")?.or_else(|| user?.time_zone.clone()) {
-            None => Ok(self.mapping.time_zone),
+            None => Ok(self.organisation),
             Some(name) => name.parse().map_err(|_| {
                 problem("unknown_time_zone", "time_zone", "it is no IANA time zone such as Europe/Berlin")
             }),
@@ -275,7 +326,7 @@ impl Fields<'_> {
     fn reject(&self, entity: Entity, key: &'static str, problem: Problem) -> Rejected {
         let Problem { reason, field, message } = problem;
         let key = self.text(key).ok().flatten().unwrap_or_default();
-        Rejected { entity, key, reason, field, message, source_row: self.record.to_json() }
+        Rejected { entity, section: entity.name(), key, reason, field, message, source_row: self.record.to_json() }
     }
 
     /// The mapping of a field and its cell, unless the field is not mapped or the cell is NULL.
@@ -293,6 +344,7 @@ impl Fields<'_> {
         let Some((mapping, cell)) = self.cell(field) else { return Ok(None) };
         let text = match cell {
             Cell::Null => return Ok(None),
+            Cell::Boolean(flag) => flag.to_string(),
             Cell::Integer(number) => number.to_string(),
             Cell::Real(number) => number.to_string(),
             Cell::Text(text) => text.clone(),
@@ -335,6 +387,23 @@ impl Fields<'_> {
         rating.map(Some).ok_or_else(|| problem("out_of_range", field, "a rating is a whole number from 1 to 5"))
     }
 
+    /// What is expected, and what was found instead; never a value.
+    fn unreadable(&self, field: &'static str, mapping: &ColumnMapping, cell: &Cell) -> Problem {
+        let kind = if field.ends_with("_seconds") { FieldKind::Seconds } else { FieldKind::Instant };
+        let shape = match cell {
+            Cell::Text(text) if kind == FieldKind::Seconds && text.contains(':') => {
+                " with `:` in it, as times and intervals have"
+            }
+            _ => "",
+        };
+        let (line, expected, found) = (mapping.line, mapping.expects(kind), cell.kind());
+        problem(
+            "unreadable",
+            field,
+            format!("line {line} of the mapping expects {expected}, and this is {found}{shape}"),
+        )
+    }
+
     /// A duration, rounded to the nearest whole second.
     fn seconds(&self, field: &'static str) -> Result<Option<i64>, Problem> {
         let Some(mapping) = self.mapping.columns.get(field) else { return Ok(None) };
@@ -349,7 +418,7 @@ impl Fields<'_> {
             return Ok(None);
         }
         for cell in cells {
-            nanoseconds += amount(cell, unit, field)?;
+            nanoseconds += amount(cell, unit).ok_or_else(|| self.unreadable(field, mapping, cell))?;
         }
         if nanoseconds < 0 {
             return Err(problem("negative", field, "a duration cannot be negative"));
@@ -368,19 +437,18 @@ impl Fields<'_> {
             Some(ZoneRule::Local) | None => local,
         };
         let format = mapping.format.as_ref().unwrap_or(&InstantFormat::Rfc3339);
-        let unreadable = || problem("unreadable", field, format!("it is not in the format of line {}", mapping.line));
+        let unreadable = || self.unreadable(field, mapping, cell);
         let (instant, clock) = match (format, cell) {
             (InstantFormat::Unix(unit), Cell::Integer(count)) => {
                 let nanoseconds = i128::from(*count) * i128::from(*unit);
                 let microseconds = i64::try_from(nanoseconds.div_euclid(1_000)).map_err(|_| unreadable())?;
                 (DateTime::from_timestamp_micros(microseconds).ok_or_else(unreadable)?, Clock::Exact)
             }
-            (InstantFormat::Unix(_), _) | (_, Cell::Null | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_)) => {
+            (InstantFormat::Unix(_), _)
+            | (_, Cell::Null | Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_)) => {
                 return Err(unreadable());
             }
-            (InstantFormat::Rfc3339, Cell::Text(text)) => {
-                (DateTime::parse_from_rfc3339(text.trim()).map_err(|_| unreadable())?.to_utc(), Clock::Exact)
-            }
+            (InstantFormat::Rfc3339, Cell::Text(text)) => (rfc3339(text.trim()).ok_or_else(unreadable)?, Clock::Exact),
             (InstantFormat::Iso, Cell::Text(text)) => {
                 let naive = iso(text.trim()).ok_or_else(unreadable)?;
                 (in_zone(naive, zone, field)?, Clock::Exact)
@@ -409,35 +477,79 @@ impl Fields<'_> {
     }
 }
 
-fn amount(cell: &Cell, unit: Unit, field: &'static str) -> Result<i128, Problem> {
-    let unreadable = || problem("unreadable", field, "it is not a number of its unit");
+/// A duration in nanoseconds, or `None` where the cell is none in this unit.
+fn amount(cell: &Cell, unit: Unit) -> Option<i128> {
     let real = |number: f64, unit: i64| {
         let nanoseconds = number * unit as f64;
         // Beyond this a float no longer tells nanoseconds apart, and no duration is that long.
-        (nanoseconds.abs() < 9e18).then(|| nanoseconds.round() as i128).ok_or_else(unreadable)
+        (nanoseconds.abs() < 9e18).then(|| nanoseconds.round() as i128)
     };
     match (unit, cell) {
-        (Unit::Nanoseconds(unit), Cell::Integer(number)) => Ok(i128::from(*number) * i128::from(unit)),
+        (Unit::Nanoseconds(unit), Cell::Integer(number)) => Some(i128::from(*number) * i128::from(unit)),
         (Unit::Nanoseconds(unit), Cell::Real(number)) => real(*number, unit),
         (Unit::Nanoseconds(unit), Cell::Text(text)) => match text.trim().parse::<i64>() {
-            Ok(number) => Ok(i128::from(number) * i128::from(unit)),
-            Err(_) => real(text.trim().parse().map_err(|_| unreadable())?, unit),
+            Ok(number) => Some(i128::from(number) * i128::from(unit)),
+            Err(_) => real(text.trim().parse().ok()?, unit),
         },
-        (Unit::Clock, Cell::Text(text)) => {
-            let mut parts = text.trim().split(':');
-            let mut part = |needed: bool| match parts.next() {
-                Some(part) => part.parse::<u32>().map(i128::from).map_err(|_| unreadable()),
-                None if needed => Err(unreadable()),
-                None => Ok(0),
-            };
-            let (hours, minutes, seconds) = (part(true)?, part(true)?, part(false)?);
-            match (minutes, seconds, parts.next()) {
-                (0..60, 0..60, None) => Ok((hours * 3_600 + minutes * 60 + seconds) * 1_000_000_000),
-                _ => Err(unreadable()),
-            }
-        }
-        _ => Err(unreadable()),
+        (Unit::Clock, Cell::Text(text)) => clock(text.trim()).filter(|_| !text.contains(['.', '-', '+'])),
+        (Unit::Time, Cell::Text(text)) => clock(text.trim()),
+        (Unit::Interval, Cell::Text(text)) => interval(text.trim()),
+        _ => None,
     }
+}
+
+/// `H:MM`, `H:MM:SS` or `H:MM:SS.F` with any number of hours, perhaps below zero, in nanoseconds.
+fn clock(text: &str) -> Option<i128> {
+    let (sign, text) = match text.strip_prefix('-') {
+        Some(text) => (-1, text),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
+    let mut parts = text.split(':');
+    let (hours, minutes) = (digits(parts.next()?)?, digits(parts.next()?)?);
+    let (seconds, fraction) = parts.next().map_or(("0", "0"), |part| part.split_once('.').unwrap_or((part, "0")));
+    let seconds = digits(seconds)?;
+    // Nine digits are nanoseconds; what is finer is beyond any clock.
+    let fraction = digits(format!("{fraction:0<9}").get(..9)?)?;
+    let whole = match (minutes, seconds, parts.next()) {
+        (0..60, 0..60, None) => i128::from(hours) * 3_600 + i128::from(minutes * 60 + seconds),
+        _ => return None,
+    };
+    Some(sign * (whole * 1_000_000_000 + i128::from(fraction)))
+}
+
+/// PostgreSQL's notation under the style `postgres`, `1 day -02:03:04.5`, in nanoseconds. A day has 24 hours; a month or a
+/// year has no length of its own, and cannot be read.
+fn interval(text: &str) -> Option<i128> {
+    const DAY: i128 = 86_400_000_000_000;
+    let mut words = text.split_ascii_whitespace().peekable();
+    words.peek()?;
+    let mut nanoseconds = 0;
+    while let Some(word) = words.next() {
+        nanoseconds += if word.contains(':') {
+            clock(word).filter(|_| words.peek().is_none())?
+        } else {
+            let number: i32 = word.parse().ok()?;
+            match words.next()? {
+                "day" | "days" => i128::from(number) * DAY,
+                "mon" | "mons" | "year" | "years" if number == 0 => 0,
+                _ => return None,
+            }
+        };
+    }
+    Some(nanoseconds)
+}
+
+/// PostgreSQL writes a space for the `T`, which RFC 3339 allows, and an offset of whole hours as `+00`, which it does not.
+fn rfc3339(text: &str) -> Option<DateTime<Utc>> {
+    let whole_hours = text.len() > "2026-08-03".len()
+        && matches!(text.as_bytes(), [.., b'+' | b'-', tens, ones] if tens.is_ascii_digit() && ones.is_ascii_digit());
+    let instant = if whole_hours {
+        DateTime::parse_from_rfc3339(&format!("{text}:00"))
+    } else {
+        DateTime::parse_from_rfc3339(text)
+    };
+    instant.ok().map(|instant| instant.to_utc())
 }
 
 fn iso(text: &str) -> Option<NaiveDateTime> {

@@ -8,7 +8,8 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use shared::{
-    contribution::Pointer,
+    annotator::Logic,
+    contribution::ContributionStore,
     lake::{LakeKey, Partition},
     time::LocalDay,
 };
@@ -51,15 +52,17 @@ impl Drop for Reading {
 pub struct Progress {
     show: Show,
     bar: ProgressBar,
-    pending: BTreeMap<LocalDay, Partition>,
+    pending: BTreeMap<LocalDay, BTreeSet<Partition>>,
     done: usize,
 }
 
 impl Progress {
-    /// Progress of the days of `bases`.
-    pub fn new(show: Show, bases: &BTreeSet<LakeKey>) -> Self {
-        let pending: BTreeMap<_, _> =
-            bases.iter().filter_map(|key| Some((key.partition()?.day, key.partition()?))).collect();
+    /// Progress of the days of `bases`. A day is there when each of them is.
+    pub fn new<'a>(show: Show, bases: impl IntoIterator<Item = &'a LakeKey>) -> Self {
+        let mut pending: BTreeMap<LocalDay, BTreeSet<Partition>> = BTreeMap::new();
+        for partition in bases.into_iter().filter_map(LakeKey::partition) {
+            pending.entry(partition.day).or_default().insert(partition);
+        }
         let bar = match show {
             Show::Bar => ProgressBar::new(pending.len() as u64),
             Show::Lines | Show::Nothing => ProgressBar::hidden(),
@@ -76,23 +79,32 @@ impl Progress {
         loop {
             tokio::select! {
                 () = &mut idle => break,
-                () = tokio::time::sleep(EVERY) => self.look(stack).await?,
+                () = tokio::time::sleep(EVERY) => self.look(&stack.store, stack.register.logic()).await?,
             }
         }
-        self.look(stack).await
+        self.look(&stack.store, stack.register.logic()).await
     }
 
-    async fn look(&mut self, stack: &Stack) -> anyhow::Result<()> {
+    /// The days that are not there yet.
+    pub fn pending(&self) -> impl Iterator<Item = &LocalDay> {
+        self.pending.keys()
+    }
+
+    /// Looks once which days have arrived under `logic`.
+    pub async fn look(&mut self, store: &ContributionStore, logic: &Logic) -> anyhow::Result<()> {
         let (Some(first), Some(last)) = (self.pending.keys().next(), self.pending.keys().next_back()) else {
             return Ok(());
         };
-        let pointers = stack.store.pointers(stack.register.logic(), *first, *last).await?;
-        let arrived = |pointer: &&Pointer| self.pending.get(&pointer.partition.day) == Some(&pointer.partition);
-        let arrived: Vec<Pointer> = pointers.iter().filter(arrived).cloned().collect();
+        let listed = store.generations(logic, *first, *last).await?;
         let total = self.done + self.pending.len();
-        let days: BTreeSet<LocalDay> = arrived.iter().map(|pointer| pointer.partition.day).collect();
-        self.pending.retain(|day, _| !days.contains(day));
-        for pointer in arrived {
+        for pointer in listed {
+            let day = pointer.partition.day;
+            let Some(partitions) = self.pending.get_mut(&day) else { continue };
+            partitions.remove(&pointer.partition);
+            if !partitions.is_empty() {
+                continue;
+            }
+            self.pending.remove(&day);
             self.done += 1;
             let Partition { day, generation } = pointer.partition;
             match self.show {

@@ -14,22 +14,30 @@ use std::{
 
 use aggregate::Aggregate;
 use annotate_automation::Automation;
+use annotate_ceremonies::Ceremonies;
 use annotate_classify::Classify;
+use annotate_defects::Defects;
+use annotate_focus::Focus;
+use annotate_planning::Planning;
 use annotate_scope::Scope;
+use annotate_switching::Switching;
+use annotate_waste::Waste;
 use anyhow::{Context, bail};
 use api::Api;
 use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Credentials as AwsCredentials, Region},
     types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
 };
+use chrono_tz::Tz;
 use futures::FutureExt;
 use hyper::Uri;
-use intake::{Intake, mapping::Mapping, record::RunRecord};
+use intake::{Intake, mapping::Mapping, record::RunRecord, secret::Source};
 use shared::{
     annotator::{Annotator, Register, Runner},
     contribution::ContributionStore,
     event::ObjectCreated,
     lake::{Lake, LakeKey},
+    settings::LogicSettings,
 };
 use tokio::sync::mpsc;
 
@@ -51,6 +59,10 @@ pub struct Settings {
     pub source_url: String,
     /// How it is read.
     pub mapping: Mapping,
+    /// The organisation's zone.
+    pub time_zone: Tz,
+    /// The text of a classification other than the one that this program was built with: another logic.
+    pub classification: Option<String>,
     /// What goes wrong on the way of an event, for tests.
     pub faults: Option<Faults>,
     /// Where S3 and DynamoDB listen; 0 is any free port.
@@ -91,7 +103,7 @@ pub struct Stack {
     /// How often the template's schedule runs intake.
     pub schedule: Duration,
     /// The logic that it all runs.
-    pub register: &'static Register,
+    pub register: Arc<Register>,
     /// A client of the embedded S3, for whoever wants to look or to break something.
     pub s3_client: aws_sdk_s3::Client,
     s3: S3Server,
@@ -108,7 +120,16 @@ impl Stack {
             format!("the folder {} cannot be made; choose another one with --data DIR", data.display())
         })?;
         let lock = lock(data)?;
-        let register = Register::built_in()?;
+        std::fs::write(data.join(TIME_ZONE), settings.time_zone.name()).context("the time zone cannot be noted")?;
+        let logic = LogicSettings { organisation_time_zone: settings.time_zone, ..LogicSettings::from_env()? };
+        let classification = settings.classification.as_deref();
+        if classification.is_some() && settings.invoke.is_some() {
+            bail!(
+                "functions that run elsewhere have a classification of their own; start them with the one that you mean"
+            );
+        }
+        let configurations = classification.map(|text| (Classify::NAME, text)).into_iter().collect();
+        let register = Arc::new(Register::configured(&logic, &configurations)?);
         let template = Template::built_in(BUCKET)?;
 
         let schedule = template.schedules.get("intake").copied().context("template.yaml has no schedule for intake")?;
@@ -128,15 +149,23 @@ impl Stack {
         let invoker = settings.invoke.as_ref().map(Invoker::new);
         let handlers = match &invoker {
             Some(invoker) => FUNCTIONS.map(|function| (function.to_owned(), invoker.handler(function))).into(),
-            None => handlers(&lake, &store, register)?,
+            None => handlers(&lake, &store, &register, classification)?,
         };
         let mut bus = Bus::new(&template, handlers, bus::Settings::default())?;
         if let Some(faults) = settings.faults {
             bus = bus.with_faults(faults);
         }
         bus.listen(announced);
-        let api = Api::new(lake.clone(), store.clone(), register, settings.mapping.time_zone);
-        let intake = Intake::new(lake.clone(), table, TABLE, settings.mapping, settings.source_url);
+        let api = Api::new(
+            lake.clone(),
+            store.clone(),
+            register.clone(),
+            api::settings::Settings::from_env()?,
+            logic.organisation_time_zone,
+        );
+        let source = Source::at(settings.source_url);
+        let zone = logic.organisation_time_zone;
+        let intake = Intake::new(lake.clone(), table, TABLE, settings.mapping, source, zone)?;
         // This process has the table to itself, so whoever held the lease is gone.
         intake.leases.free().await?;
         Ok(Self {
@@ -157,7 +186,7 @@ impl Stack {
     }
 
     /// What a function that runs elsewhere needs in its environment to find this stack.
-    pub fn environment(&self) -> [(&'static str, String); 7] {
+    pub fn environment(&self) -> [(&'static str, String); 8] {
         [
             ("AWS_ENDPOINT_URL_S3", self.s3.endpoint()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.endpoint().to_owned()),
@@ -166,6 +195,7 @@ impl Stack {
             ("AWS_REGION", REGION.to_owned()),
             ("LAKE_BUCKET", BUCKET.to_owned()),
             ("TABLE_NAME", TABLE.to_owned()),
+            ("ORGANISATION_TIME_ZONE", self.intake.time_zone.name().to_owned()),
         ]
     }
 
@@ -179,7 +209,7 @@ impl Stack {
 
     /// The days that the table does not show as the lake has them, under this logic.
     pub async fn undone(&self) -> anyhow::Result<Vec<LakeKey>> {
-        Ok(aggregate::reconcile(&self.lake, &self.store, self.register, None).await?)
+        Ok(aggregate::reconcile(&self.lake, &self.store, &self.register, None).await?)
     }
 
     /// Announces objects again, as the reconciler does.
@@ -195,6 +225,14 @@ impl Stack {
         self.dynamodb.stop().await;
         Ok(())
     }
+}
+
+/// The note in a stack's folder that says which zone it was last started with: it is part of the logic.
+const TIME_ZONE: &str = "time-zone";
+
+/// The organisation's zone that the stack over the folder `data` was last started with.
+pub fn time_zone_of(data: &Path) -> Option<Tz> {
+    std::fs::read_to_string(data.join(TIME_ZONE)).ok()?.trim().parse().ok()
 }
 
 /// One stack per folder: two would take each other's leases.
@@ -213,29 +251,49 @@ fn lock(data: &Path) -> anyhow::Result<File> {
 }
 
 /// The functions that read a queue.
-const FUNCTIONS: [&str; 4] = ["annotate-classify", "annotate-scope", "annotate-automation", "aggregate"];
+pub(crate) const FUNCTIONS: [&str; 10] = [
+    "annotate-classify",
+    "annotate-scope",
+    "annotate-automation",
+    "annotate-defects",
+    "annotate-planning",
+    "annotate-ceremonies",
+    "annotate-switching",
+    "annotate-waste",
+    "annotate-focus",
+    "aggregate",
+];
 
 /// Their own handlers, in this process.
 fn handlers(
     lake: &Lake,
     store: &ContributionStore,
-    register: &'static Register,
+    register: &Arc<Register>,
+    classification: Option<&str>,
 ) -> anyhow::Result<BTreeMap<String, Handler>> {
-    let [classify, scope, automation, aggregate] = FUNCTIONS.map(str::to_owned);
+    let settings = register.settings();
+    let classify = classification.map_or_else(Classify::built_in, Classify::parse)?;
     Ok(BTreeMap::from([
-        (classify, annotator(lake, register, Classify::built_in()?)?),
-        (scope, annotator(lake, register, Scope)?),
-        (automation, annotator(lake, register, Automation)?),
-        (aggregate, aggregator(Aggregate::new(lake.clone(), store.clone(), register))),
+        annotator(lake, register, classify)?,
+        annotator(lake, register, Scope)?,
+        annotator(lake, register, Automation)?,
+        annotator(lake, register, Defects)?,
+        annotator(lake, register, Planning::new(settings))?,
+        annotator(lake, register, Ceremonies)?,
+        annotator(lake, register, Switching::new(settings))?,
+        annotator(lake, register, Waste)?,
+        annotator(lake, register, Focus::built_in()?)?,
+        ("aggregate".to_owned(), aggregator(Aggregate::new(lake.clone(), store.clone(), register.clone()))),
     ]))
 }
 
-fn annotator<A: Annotator>(lake: &Lake, register: &Register, annotator: A) -> anyhow::Result<Handler> {
+fn annotator<A: Annotator>(lake: &Lake, register: &Register, annotator: A) -> anyhow::Result<(String, Handler)> {
     let runner = Arc::new(Runner::new(lake.clone(), register, annotator)?);
-    Ok(Arc::new(move |batch| {
+    let handler: Handler = Arc::new(move |batch| {
         let runner = runner.clone();
         async move { Ok(runner.handle(batch).await) }.boxed()
-    }))
+    });
+    Ok((format!("annotate-{}", A::NAME), handler))
 }
 
 fn aggregator(aggregate: Aggregate) -> Handler {

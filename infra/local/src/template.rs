@@ -439,8 +439,10 @@ mod tests {
 
     use serde_json::json;
     use shared::{
+        annotator::{Register, declaration::Declaration},
         event::ObjectCreated,
         lake::{Entity, LakeKey, Partition, Sha256},
+        settings::LogicSettings,
     };
 
     use super::*;
@@ -474,14 +476,48 @@ mod tests {
         Partition { day: "2026-01-30".parse().unwrap(), generation: "20260131T060000Z".parse().unwrap() }
     }
 
-    fn set(names: &[&str]) -> BTreeSet<String> {
-        names.iter().map(|&name| name.to_owned()).collect()
+    /// What the annotators of the logic register declare.
+    fn declared() -> Vec<Declaration> {
+        let register = Register::built_in(&LogicSettings::default()).unwrap();
+        register.annotators().iter().map(|annotator| annotator.declaration.clone()).collect()
     }
 
-    /// For every function, by binary: the patterns of the keys that its role may create.
-    fn writes(document: Document) -> BTreeMap<String, Vec<String>> {
+    /// The binaries of the annotators that `are`, and the aggregator.
+    fn aggregate_and(are: impl Fn(&Declaration) -> bool) -> BTreeSet<String> {
+        let annotators = declared().into_iter().filter(are).map(|annotator| format!("annotate-{}", annotator.name));
+        annotators.chain(["aggregate".to_owned()]).collect()
+    }
+
+    /// What the role of one function lets it do.
+    #[derive(Default)]
+    struct Permitted {
+        /// The patterns of the keys that it may create.
+        writes: Vec<String>,
+        /// Whether it may send events of its own.
+        announces: bool,
+    }
+
+    /// The statements of a role, those under a condition of the template included.
+    fn statements<'a>(role: &Node<'a>) -> Vec<Node<'a>> {
+        let mut statements = Vec::new();
+        for policy in role.get("Policies").unwrap().items().unwrap() {
+            for statement in policy.get("PolicyDocument").unwrap().get("Statement").unwrap().items().unwrap() {
+                if statement.find("Effect").is_some() {
+                    statements.push(statement);
+                    continue;
+                }
+                let [_, then, _] = <[Node; 3]>::try_from(statement.items().unwrap()).ok().unwrap();
+                assert!(then.find("Effect").is_some(), "{}", then.at);
+                statements.push(then);
+            }
+        }
+        statements
+    }
+
+    /// For every function, by binary: what its role lets it do.
+    fn permitted(document: Document) -> BTreeMap<String, Permitted> {
         let resources = document.resources().unwrap();
-        let mut writes = BTreeMap::new();
+        let mut all = BTreeMap::new();
         for (_, function) in resources.entries().unwrap() {
             if function.get("Type").unwrap().text().unwrap() != "AWS::Serverless::Function" {
                 continue;
@@ -492,31 +528,32 @@ mod tests {
             let role = resources.get(&properties.get("Role").unwrap().arn().unwrap()).unwrap();
             let role = role.get("Properties").unwrap();
             assert!(role.find("ManagedPolicyArns").is_none());
-            let mut keys = Vec::new();
-            for policy in role.get("Policies").unwrap().items().unwrap() {
-                let statements = policy.get("PolicyDocument").unwrap().get("Statement").unwrap();
-                for statement in statements.items().unwrap() {
-                    let many = |name: &str| {
-                        let node = statement.get(name).unwrap();
-                        node.items().unwrap_or_else(|_| vec![node])
-                    };
-                    let actions: Vec<_> = many("Action").iter().map(|action| action.text().unwrap()).collect();
-                    assert!(actions.iter().all(|action| !action.contains('*')), "{actions:?}");
-                    if !actions.iter().any(|action| action == "s3:PutObject") {
-                        continue;
-                    }
-                    for resource in many("Resource") {
-                        let Value::Tagged(tagged) = resource.value else { panic!("{}", resource.at) };
-                        let key = tagged.value.as_str().unwrap().strip_prefix("${LakeBucket.Arn}/").unwrap();
-                        assert!(!key.contains(['?', '$']), "{key}");
-                        keys.push(key.to_owned());
-                    }
+            let mut permitted = Permitted::default();
+            for statement in statements(&role) {
+                if statement.get("Effect").unwrap().text().unwrap() == "Deny" {
+                    continue;
+                }
+                let many = |name: &str| {
+                    let node = statement.get(name).unwrap();
+                    node.items().unwrap_or_else(|_| vec![node])
+                };
+                let actions: Vec<_> = many("Action").iter().map(|action| action.text().unwrap()).collect();
+                assert!(actions.iter().all(|action| !action.contains('*')), "{actions:?}");
+                permitted.announces |= actions.iter().any(|action| action == "events:PutEvents");
+                if !actions.iter().any(|action| action == "s3:PutObject") {
+                    continue;
+                }
+                for resource in many("Resource") {
+                    let Value::Tagged(tagged) = resource.value else { panic!("{}", resource.at) };
+                    let key = tagged.value.as_str().unwrap().strip_prefix("${LakeBucket.Arn}/").unwrap();
+                    assert!(!key.contains(['?', '$']), "{key}");
+                    permitted.writes.push(key.to_owned());
                 }
             }
             let binary = function.get("Metadata").unwrap().get("BuildProperties").unwrap();
-            writes.insert(binary.get("Binary").unwrap().text().unwrap(), keys);
+            all.insert(binary.get("Binary").unwrap().text().unwrap(), permitted);
         }
-        writes
+        all
     }
 
     /// The key patterns of a rule, as wildcards.
@@ -551,14 +588,15 @@ mod tests {
     fn the_deployed_template_runs_locally() {
         let template = Template::built_in(BUCKET).unwrap();
         let binaries: BTreeSet<_> = template.consumers.iter().map(|consumer| consumer.binary.clone()).collect();
-        assert_eq!(binaries, set(&["aggregate", "annotate-automation", "annotate-classify", "annotate-scope"]));
+        assert_eq!(binaries, aggregate_and(|_| true));
         for consumer in &template.consumers {
             assert!(consumer.partial_batches, "{consumer:?}");
             assert!(consumer.queue.visibility_timeout >= 6 * consumer.timeout, "{consumer:?}");
             assert!(consumer.queue.max_receives >= 3, "{consumer:?}");
             assert_ne!(consumer.queue.dead_letters, consumer.queue.logical_id);
         }
-        assert_eq!(template.schedules, BTreeMap::from([("intake".to_owned(), Duration::from_secs(3600))]));
+        let hourly = |binary: &str| (binary.to_owned(), Duration::from_secs(3600));
+        assert_eq!(template.schedules, BTreeMap::from(["intake", "reconcile"].map(hourly)));
     }
 
     #[test]
@@ -570,7 +608,7 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
-        assert_eq!(writes(document).into_keys().collect::<BTreeSet<_>>(), packages);
+        assert_eq!(permitted(document).into_keys().collect::<BTreeSet<_>>(), packages);
     }
 
     #[test]
@@ -579,21 +617,23 @@ mod tests {
         let sha256 = Sha256::of("x");
         let generation = partition().generation;
         let base = LakeKey::Activities { partition: partition(), sha256 };
-        let everyone = ["aggregate", "annotate-automation", "annotate-classify", "annotate-scope"];
-        for (key, functions) in [
-            (base.clone(), &everyone[..]),
-            (annotation("classify"), &["aggregate", "annotate-automation", "annotate-scope"]),
-            (annotation("scope"), &["aggregate"]),
-            (annotation("automation"), &["aggregate"]),
-            (LakeKey::Dimension { entity: Entity::Teams, generation, sha256 }, &[]),
-            (LakeKey::Quarantine { entity: Entity::Activities, generation, sha256 }, &[]),
-            (LakeKey::Run { generation }, &[]),
-        ] {
+        // A base object is for everyone, an annotation for those who say that they read it.
+        let mut expected = vec![
+            (base, aggregate_and(|_| true)),
+            (LakeKey::Dimension { entity: Entity::Teams, generation, sha256 }, BTreeSet::new()),
+            (LakeKey::Quarantine { entity: Entity::Activities, generation, sha256 }, BTreeSet::new()),
+            (LakeKey::Run { generation }, BTreeSet::new()),
+            (LakeKey::Rewind { generation }, BTreeSet::new()),
+        ];
+        for Declaration { name, .. } in declared() {
+            expected.push((annotation(&name), aggregate_and(|annotator| annotator.inputs.contains(&name))));
+        }
+        for (key, functions) in expected {
             for source in ["aws.s3", "wastewalk"] {
-                assert_eq!(reached(&template, source, BUCKET, &key.to_string()), set(functions), "{key}");
+                assert_eq!(reached(&template, source, BUCKET, &key.to_string()), functions, "{key}");
             }
-            assert_eq!(reached(&template, "someone", BUCKET, &key.to_string()), set(&[]));
-            assert_eq!(reached(&template, "aws.s3", "another-bucket", &key.to_string()), set(&[]));
+            assert_eq!(reached(&template, "someone", BUCKET, &key.to_string()), BTreeSet::new());
+            assert_eq!(reached(&template, "aws.s3", "another-bucket", &key.to_string()), BTreeSet::new());
         }
     }
 
@@ -601,37 +641,40 @@ mod tests {
     fn no_function_can_wake_itself() {
         let template = Template::built_in(BUCKET).unwrap();
         let root: Value = serde_yaml_ng::from_str(BUILT_IN).unwrap();
-        let writes = writes(Document { root: &root, bucket: BUCKET });
-        assert_eq!(writes["aggregate"], Vec::<String>::new());
-        assert_eq!(writes["api"], Vec::<String>::new());
+        let permitted = permitted(Document { root: &root, bucket: BUCKET });
+        for binary in ["aggregate", "api", "reconcile"] {
+            assert_eq!(permitted[binary].writes, Vec::<String>::new(), "{binary}");
+        }
         let wakes = |from: &str, to: &str| {
             let rules = template.rules.iter().filter(|rule| {
                 let mut consumers = rule.queues.iter().filter_map(|queue| template.consumer_of(queue));
                 consumers.any(|consumer| consumer.binary == to)
             });
+            // Whoever may send events may announce anything.
             rules.flat_map(listens).any(|heard| {
-                let mut written = writes[from].iter();
-                written.any(|written| overlap(written.as_bytes(), heard.as_bytes()))
+                let mut written = permitted[from].writes.iter();
+                permitted[from].announces || written.any(|written| overlap(written.as_bytes(), heard.as_bytes()))
             })
         };
         // The proof sees what is there: these do wake each other.
         assert!(wakes("intake", "annotate-classify"));
         assert!(wakes("annotate-classify", "annotate-scope"));
         assert!(wakes("annotate-scope", "aggregate"));
+        assert!(wakes("reconcile", "annotate-classify"));
         // Neither itself nor, through others, in a circle: whoever is woken by nobody who is left can be taken away,
         // until nobody is left.
-        let mut left: BTreeSet<&str> = writes.keys().map(String::as_str).collect();
+        let mut left: BTreeSet<&str> = permitted.keys().map(String::as_str).collect();
         while !left.is_empty() {
             let free: Vec<&str> = left.iter().copied().filter(|&to| !left.iter().any(|from| wakes(from, to))).collect();
             assert!(!free.is_empty(), "these functions wake each other in a circle: {left:?}");
             left.retain(|function| !free.contains(function));
         }
         // What an annotator writes is what its role lets it write.
-        for annotator in ["classify", "scope", "automation"] {
-            let own = &writes[&format!("annotate-{annotator}")];
-            for other in ["classify", "scope", "automation"] {
-                let key = annotation(other).to_string();
-                assert_eq!(own.iter().any(|pattern| wildcard(pattern, &key)), annotator == other, "{key}");
+        for annotator in declared() {
+            let own = &permitted[&format!("annotate-{}", annotator.name)].writes;
+            for other in declared() {
+                let key = annotation(&other.name).to_string();
+                assert_eq!(own.iter().any(|pattern| wildcard(pattern, &key)), annotator.name == other.name, "{key}");
             }
         }
     }

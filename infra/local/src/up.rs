@@ -10,15 +10,16 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use api::{Overview, Request, answer::Answer};
+use api::{Overview, Request, answer::Answer, finding::reading};
 use axum::{
     http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 use hyper::Uri;
-use intake::{Intake, mapping::Mapping, record::RunRecord};
+use intake::{address::Address, mapping::Mapping, record::RunRecord};
 use shared::{lake::LakeKey, telemetry::chain};
 use tokio::{net::TcpListener, sync::watch};
 
@@ -46,12 +47,18 @@ pub struct Up {
     /// Where everything is kept
     #[arg(long, value_name = "DIR", default_value = ".wastewalk")]
     data: PathBuf,
-    /// The source, such as sqlite://team.db [default: a demo organisation]
+    /// The source, such as sqlite://team.db or postgres://user:password@host/database [default: a demo organisation]
     #[arg(long, value_name = "URL", env = "WASTEWALK_SOURCE", hide_env_values = true)]
     source: Option<String>,
     /// How the source is read: a file, or the name of a known product
     #[arg(long, value_name = "FILE", default_value = "reference")]
     mapping: String,
+    /// The organisation's time zone, such as Europe/Berlin [default: the mapping's, else the demo's, else UTC]
+    #[arg(long, value_name = "ZONE", env = "ORGANISATION_TIME_ZONE")]
+    time_zone: Option<Tz>,
+    /// A classification.toml to go by instead of the one that was built in: another logic
+    #[arg(long, value_name = "FILE", conflicts_with = "invoke")]
+    classification: Option<PathBuf>,
     /// Where the page is served
     #[arg(long, default_value_t = 8080)]
     port: u16,
@@ -99,18 +106,22 @@ impl Up {
         std::fs::create_dir_all(&self.data).with_context(|| {
             format!("the folder {} cannot be made; choose another one with --data DIR", self.data.display())
         })?;
+        let time_zone = self.time_zone(&mapping)?;
         let source_url = self.source_url().await?;
+        let address: Address = source_url.parse()?;
         let settings = Settings {
             data: self.data.clone(),
             source_url,
             mapping,
+            time_zone,
+            classification: classification(self.classification.as_deref())?,
             faults: None,
             ports: self.ports(),
             credentials: self.credentials(),
             invoke: self.invoke.clone(),
         };
         let stack = Stack::start(settings).await?;
-        keep_to_one_source(&stack, &self.data, self.source.is_none()).await?;
+        keep_to_one_source(&stack, &self.data, self.source.as_ref().map(|_| &address)).await?;
         let work = work(&stack, self.show()).await?;
         let overview = api::overview(&stack.api, &Request::default()).await?;
         match listener {
@@ -166,6 +177,14 @@ impl Up {
         })
     }
 
+    fn time_zone(&self, mapping: &Mapping) -> anyhow::Result<Tz> {
+        match (self.time_zone.or(mapping.time_zone), &self.source) {
+            (Some(zone), _) => Ok(zone),
+            (None, None) => demo::TIME_ZONE.parse().context("the demo's time zone"),
+            (None, Some(_)) => Ok(Tz::UTC),
+        }
+    }
+
     async fn source_url(&self) -> anyhow::Result<String> {
         if let Some(url) = &self.source {
             return Ok(url.clone());
@@ -207,6 +226,15 @@ impl Up {
         if let Some(undone) = work.undone.as_ref().filter(|_| !self.once) {
             eprintln!("{undone}.");
         }
+        let older = overview.logics.iter().filter(|run| run.logic != overview.logic);
+        let older: usize = older.map(|run| run.days).sum();
+        if older > 0 {
+            let captured = overview.selection.days_captured;
+            println!(
+                "{older} of {captured} days are shown by an older logic; `wastewalk rewind` applies {}.",
+                overview.logic
+            );
+        }
         println!("{}", sentence(overview));
     }
 
@@ -220,18 +248,12 @@ impl Up {
             Format::Table => {
                 self.tell(overview, work);
                 println!();
-                println!("{:<24} {:>12} {:>12} {:>7}  status", "insight", "hours", "of hours", "ratio");
-                for Answer { title, figure, .. } in &overview.insights {
-                    let hours = |seconds: Option<i64>| {
-                        seconds.map_or("–".to_owned(), |s| format!("{:.1}", s as f64 / 3600.0))
-                    };
-                    let ratio = figure.ratio.map_or("–".to_owned(), |ratio| format!("{:.1} %", ratio * 100.0));
-                    let (numerator, denominator) = (hours(figure.numerator_seconds), hours(figure.denominator_seconds));
+                println!("{:<29} {:<33} status", "insight", "figure");
+                for Answer { title, figure, units, .. } in &overview.insights {
+                    let ratio = figure.ratio.map_or("–".to_owned(), |ratio| reading(units, ratio));
+                    let why = figure.why().map_or(String::new(), |why| format!(": {why}"));
                     let status = serde_json::to_value(figure.status)?;
-                    println!(
-                        "{title:<24} {numerator:>12} {denominator:>12} {ratio:>7}  {}",
-                        status.as_str().unwrap_or_default()
-                    );
+                    println!("{title:<29} {ratio:<33} {}{why}", status.as_str().unwrap_or_default());
                 }
                 for finding in &overview.findings {
                     println!("\n{}\n  {}", finding.headline, finding.next_step);
@@ -240,6 +262,17 @@ impl Up {
         }
         Ok(())
     }
+}
+
+/// The text of a classification, if a file with one is named.
+pub(crate) fn classification(file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    let read = |file: &Path| {
+        let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        annotate_classify::Classify::parse(&text)
+            .with_context(|| format!("{} is no classification", file.display()))?;
+        Ok(text)
+    };
+    file.map(read).transpose()
 }
 
 /// A web page elsewhere can make a browser send requests here under a name of its own; those are refused.
@@ -272,6 +305,11 @@ pub async fn work(stack: &Stack, show: Show) -> anyhow::Result<Work> {
         Err(error) => Err(chain(error.as_ref())),
     };
     drop(reading);
+    settle(stack, show, run).await
+}
+
+/// Everything that follows from a run, until nothing is left to do.
+pub async fn settle(stack: &Stack, show: Show, run: Result<RunRecord, String>) -> anyhow::Result<Work> {
     // What this run captured, and what a process that was killed left behind.
     let captured = run.iter().flat_map(|record| &record.objects).filter_map(|key| key.parse().ok());
     let captured = captured.filter(|key: &LakeKey| key.partition().is_some());
@@ -306,10 +344,9 @@ fn sentence(overview: &Overview) -> String {
 }
 
 /// One folder keeps one source: a second one would restate the days of the first. A note in the folder says which.
-async fn keep_to_one_source(stack: &Stack, data: &Path, demo: bool) -> anyhow::Result<()> {
-    let Intake { mapping, source_url, .. } = &stack.intake;
-    let source = if demo { "the demo organisation".to_owned() } else { identity(source_url) };
-    let (file, note) = (data.join("source"), format!("{} {source}", mapping.name));
+async fn keep_to_one_source(stack: &Stack, data: &Path, address: Option<&Address>) -> anyhow::Result<()> {
+    let source = address.map_or("the demo organisation".to_owned(), identity);
+    let (file, note) = (data.join("source"), format!("{} {source}", stack.intake.mapping.name));
     let before = std::fs::read_to_string(&file).unwrap_or_default().trim().to_owned();
     if before != note && !before.is_empty() && !stack.lake.newest_bases(None).await?.is_empty() {
         bail!("the folder {} keeps another source ({before}); choose another one with --data DIR", data.display());
@@ -318,17 +355,13 @@ async fn keep_to_one_source(stack: &Stack, data: &Path, demo: bool) -> anyhow::R
 }
 
 /// Which source an address means, however it is written and from wherever: a file by its whole path.
-fn identity(url: &str) -> String {
-    if !url.starts_with("sqlite:") {
-        // What stands before an `@` may hold a password.
-        return url.rsplit('@').next().unwrap_or_default().to_owned();
-    }
-    let path = url.trim_start_matches("sqlite:").trim_start_matches("//").split('?').next().unwrap_or_default();
-    let path = Path::new(path);
+fn identity(address: &Address) -> String {
+    let Address::Sqlite(options) = address else { return address.to_string() };
+    let path = options.get_filename();
     // A file that is gone is still the same source: what is left of its path is settled by its folder.
     let settled = std::fs::canonicalize(path).ok().or_else(|| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some(std::fs::canonicalize(folder).ok()?.join(path.file_name()?))
     });
-    settled.map_or_else(|| url.to_owned(), |path| path.display().to_string())
+    settled.map_or_else(|| address.to_string(), |path| path.display().to_string())
 }

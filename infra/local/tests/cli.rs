@@ -57,6 +57,46 @@ fn once_prints_the_result_and_a_line_per_day_and_again_finds_nothing_to_do() {
 }
 
 #[test]
+fn history_is_rewound_and_compared_from_the_command_line_without_the_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let wastewalk = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wastewalk"));
+        command.env_remove("RUST_LOG").args(arguments).arg("--data").arg(folder.path()).stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    let said = |output: &Output| {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout.clone()).unwrap()
+    };
+    let message = refusal(&wastewalk(&["rewind"]), 1);
+    assert!(message.contains("run `wastewalk up` first"), "{message}");
+    json(&run(folder.path(), &["--once", "--quiet", "--format", "json"]));
+    std::fs::remove_file(folder.path().join("demo.sqlite")).unwrap();
+    let message = refusal(&wastewalk(&["diff"]), 1);
+    assert!(message.contains("there is no logic before"), "{message}");
+    let message = refusal(&wastewalk(&["rewind", "--annotator", "clasify"]), 1);
+    assert!(message.contains("use classify, scope"), "{message}");
+
+    let file = folder.path().join("tests.toml");
+    std::fs::write(&file, "[stereotypes.golf]\ncategory = \"sport\"\n").unwrap();
+    let with = ["--classification", file.to_str().unwrap()];
+    let message = refusal(&wastewalk(&[&["rewind"][..], &with].concat()), 1);
+    assert!(message.contains("`golf` has the category `sport`; use coding"), "{message}");
+    std::fs::write(&file, "[stereotypes.exploratory-test]\nautomatable = true\n").unwrap();
+    let dry = said(&wastewalk(&[&["rewind", "--dry-run", "--from", "2026-10-26"][..], &with].concat()));
+    assert!(dry.starts_with("2026-10-26  1 objects") && dry.contains("5 days under") && dry.contains("USD"), "{dry}");
+    let done = wastewalk(&[&["rewind", "--from", "2026-10-26"][..], &with].concat());
+    assert!(said(&done).starts_with("5 days computed by") && done.stderr.lines().count() == 5, "{done:?}");
+    let again = said(&wastewalk(&[&["rewind", "--from", "2026-10-26"][..], &with].concat()));
+    assert!(again.starts_with("Nothing to do: 5 days are there"), "{again}");
+    let diff = said(&wastewalk(&[&["diff", "--insight", "automatable"][..], &with].concat()));
+    assert!(diff.contains("classify: its configuration changed") && diff.contains("activities flipped"), "{diff}");
+    assert!(diff.contains("60 days cannot be compared"), "{diff}");
+    let kept = said(&wastewalk(&["retain"]));
+    assert_eq!(kept, "0 generations forgotten: 0 items, 0 annotations.\n");
+}
+
+#[test]
 fn killed_half_way_and_run_again_it_finishes_with_the_same_figures() {
     let whole = tempfile::tempdir().unwrap();
     let expected = json(&run(whole.path(), &["--once", "--format", "json"]))["overview"]["insights"].take();
@@ -117,8 +157,10 @@ fn what_cannot_work_is_refused_in_one_line_that_says_what_to_do() {
     let message = refusal(&run(&data, &["--once", "--source", &format!("sqlite://{}", nothing.display())]), 1);
     assert!(message.contains("the source cannot be opened"), "{message}");
     assert!(!nothing.exists(), "a source is never made");
-    let message = refusal(&run(&data, &["--once", "--source", "postgres://ada:secret@nowhere/x"]), 1);
-    assert!(message.contains("postgres") && !message.contains("secret"), "{message}");
+    let message = refusal(&run(&data, &["--once", "--source", "mysql://ada:secret@nowhere/x"]), 1);
+    assert!(message.contains("mysql") && !message.contains("secret"), "{message}");
+    let message = refusal(&run(&data, &["--once", "--source", "postgres://ada:secret@nowhere.invalid/x"]), 1);
+    assert!(message.contains("nowhere.invalid:5432") && !message.contains("secret"), "{message}");
 
     let mapping = folder.path().join("m.toml");
     std::fs::write(&mapping, "[source]\nname = \"x\"\nzone = \"UTC\"\n").unwrap();

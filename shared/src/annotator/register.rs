@@ -1,19 +1,30 @@
 //! The logic register: every annotator with its version, and the fingerprints that follow from them.
 
-use std::{collections::BTreeMap, fmt, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::declaration::{Aggregate, Column, Declaration, Denominator, Insight, Kind};
-use crate::{activity::SCHEMA, contribution::FOLD_VERSION, lake::Sha256};
+use super::declaration::{Aggregate, Column, Declaration, Insight, Kind, Ratio};
+use crate::{
+    activity::SCHEMA,
+    contribution::FOLD_VERSION,
+    lake::Sha256,
+    settings::{LogicSettings, Setting},
+    time::Malformed,
+};
 
 /// An annotator's declaration and the configuration that its output depends on, compiled in.
 macro_rules! annotator {
     ($folder:literal) => {
-        (include_str!(concat!("../../../functions/", $folder, "/annotator.toml")), "")
+        ($folder, include_str!(concat!("../../../functions/", $folder, "/annotator.toml")), "")
     };
     ($folder:literal configured by $file:literal) => {
         (
+            $folder,
             include_str!(concat!("../../../functions/", $folder, "/annotator.toml")),
             include_str!(concat!("../../../functions/", $folder, "/", $file)),
         )
@@ -21,14 +32,17 @@ macro_rules! annotator {
 }
 
 /// One line per annotator, inputs first.
-const ANNOTATORS: &[(&str, &str)] = &[
+const ANNOTATORS: &[(&str, &str, &str)] = &[
     annotator!("annotate-classify" configured by "classification.toml"),
     annotator!("annotate-scope"),
     annotator!("annotate-automation"),
+    annotator!("annotate-defects"),
+    annotator!("annotate-planning"),
+    annotator!("annotate-ceremonies"),
+    annotator!("annotate-switching"),
+    annotator!("annotate-waste"),
+    annotator!("annotate-focus" configured by "focus.toml"),
 ];
-
-/// The register that this program was built with.
-pub static REGISTER: LazyLock<Result<Register, RegisterError>> = LazyLock::new(|| Register::new(ANNOTATORS));
 
 /// A declaration that contradicts itself or another one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,9 +57,24 @@ pub struct RegisterError {
 #[serde(transparent)]
 pub struct Logic(String);
 
+const LOGIC_DIGITS: usize = 12;
+
 impl fmt::Display for Logic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Logic {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() == LOGIC_DIGITS && text.bytes().all(digit) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Malformed::new(text, "a logic: twelve hexadecimal digits such as 5ee12be1dcea"))
+        }
     }
 }
 
@@ -54,29 +83,46 @@ impl fmt::Display for Logic {
 pub struct Registered {
     /// What it declares.
     pub declaration: Declaration,
-    /// `<n>-<fp8>`: fp8 hashes its name, n, its configuration and its inputs' effective versions, so that changed
-    /// thresholds and changed logic upstream are a new version too.
+    /// `<n>-<fp8>`: fp8 hashes its name, n, its configuration, the settings it reads and its inputs' effective versions,
+    /// so that a changed setting and changed logic upstream are a new version too.
     pub effective_version: String,
+    /// What its configuration says, in eight hexadecimal digits.
+    pub configuration: String,
 }
 
 /// Every annotator, inputs before those that read them.
 #[derive(Debug, Clone)]
 pub struct Register {
     annotators: Vec<Registered>,
+    settings: LogicSettings,
     logic: Logic,
 }
 
 impl Register {
-    /// The register that this program was built with.
+    /// The register that this program was built with, under the settings of a deployment.
     ///
     /// # Errors
     /// If a declaration is wrong; a test makes sure that no build is released with one.
-    pub fn built_in() -> Result<&'static Register, RegisterError> {
-        REGISTER.as_ref().map_err(Clone::clone)
+    pub fn built_in(settings: &LogicSettings) -> Result<Self, RegisterError> {
+        Self::configured(settings, &BTreeMap::new())
+    }
+
+    /// The same, but with other configurations than those that this program was built with: the text of a configuration
+    /// file, by the name of its annotator. Whoever makes the annotators has to give them the same texts.
+    ///
+    /// # Errors
+    /// If a text is not TOML.
+    pub fn configured(settings: &LogicSettings, configurations: &BTreeMap<&str, &str>) -> Result<Self, RegisterError> {
+        let configured = |(folder, declaration, built_in): &(&str, &'static str, &'static str)| {
+            let name = folder.trim_start_matches("annotate-");
+            (*declaration, configurations.get(name).copied().unwrap_or(*built_in))
+        };
+        let sources: Vec<(&str, &str)> = ANNOTATORS.iter().map(configured).collect();
+        Self::new(&sources, settings)
     }
 
     /// Reads and checks declarations, each with its configuration, inputs first.
-    pub fn new(sources: &[(&str, &str)]) -> Result<Self, RegisterError> {
+    pub fn new(sources: &[(&str, &str)], settings: &LogicSettings) -> Result<Self, RegisterError> {
         let mut annotators: Vec<Registered> = Vec::new();
         for (text, configuration) in sources {
             let declaration: Declaration = toml::from_str(text).map_err(|error| RegisterError {
@@ -89,16 +135,19 @@ impl Register {
             check(&declaration, &annotators)
                 .map_err(|reason| RegisterError { annotator: declaration.name.clone(), reason })?;
             let mut identity = vec![declaration.name.clone(), declaration.version.to_string(), said.to_string()];
+            let set = |setting: &Setting| format!("{setting:?}={}", settings.value(*setting));
+            identity.extend(declaration.settings.iter().map(set));
             let inputs = annotators.iter().filter(|known| declaration.inputs.contains(&known.declaration.name));
             identity.extend(inputs.map(|input| format!("{}={}", input.declaration.name, input.effective_version)));
             annotators.push(Registered {
                 effective_version: format!("{}-{}", declaration.version, fingerprint(&identity, 8)),
+                configuration: fingerprint(&[said.to_string()], 8),
                 declaration,
             });
         }
         let mut identity = vec![format!("fold={FOLD_VERSION}")];
         identity.extend(annotators.iter().map(|a| format!("{}={}", a.declaration.name, a.effective_version)));
-        Ok(Self { annotators, logic: Logic(fingerprint(&identity, 12)) })
+        Ok(Self { annotators, settings: *settings, logic: Logic(fingerprint(&identity, LOGIC_DIGITS)) })
     }
 
     /// Every annotator, inputs first.
@@ -109,6 +158,11 @@ impl Register {
     /// The annotator called `name`.
     pub fn get(&self, name: &str) -> Option<&Registered> {
         self.annotators.iter().find(|annotator| annotator.declaration.name == name)
+    }
+
+    /// The settings that it was made under.
+    pub fn settings(&self) -> &LogicSettings {
+        &self.settings
     }
 
     /// The fingerprint of everything that results depend on besides the data.
@@ -124,6 +178,31 @@ impl Register {
     /// The declaration of a column.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.annotators.iter().flat_map(|annotator| &annotator.declaration.columns).find(|column| column.name == name)
+    }
+
+    /// The boolean column that says what is work, if one does.
+    pub fn work_column(&self) -> Option<&str> {
+        let mut columns = self.annotators.iter().flat_map(|annotator| &annotator.declaration.columns);
+        columns.find(|column| column.marks_work).map(|column| column.name.as_str())
+    }
+
+    /// The boolean columns that insights need to be true of some activity.
+    pub fn evidence_columns(&self) -> BTreeSet<&str> {
+        self.insights().filter_map(|insight| Some(insight.evidence.as_ref()?.column.as_str())).collect()
+    }
+
+    /// The names of the annotators that write these columns, what they are about, and why they cannot tell.
+    pub fn writers_of<'a>(&'a self, columns: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
+        let with_companions = |name: &'a str| {
+            let column = self.column(name);
+            let companions = column.into_iter().flat_map(|column| column.over.iter().chain(&column.reason));
+            std::iter::once(name).chain(companions.map(String::as_str))
+        };
+        let wanted: BTreeSet<&str> = columns.into_iter().flat_map(with_companions).collect();
+        let writes = |annotator: &&Registered| {
+            annotator.declaration.columns.iter().any(|column| wanted.contains(column.name.as_str()))
+        };
+        self.annotators.iter().filter(writes).map(|annotator| annotator.declaration.name.as_str()).collect()
     }
 
     /// The columns that are folded, by name.
@@ -172,6 +251,9 @@ fn check(new: &Declaration, known: &[Registered]) -> Result<(), String> {
         if matches!(column.aggregate, Some(Aggregate::Histogram { bin, limit }) if bin <= 0 || limit < bin) {
             return Err(format!("`{name}` needs a histogram with bin > 0 and limit >= bin"));
         }
+        if column.marks_work && (column.kind != Kind::Boolean || all.iter().filter(|c| c.marks_work).count() > 1) {
+            return Err(format!("`{name}` marks work but is no boolean column, or another one does"));
+        }
         if let Some(over) = column.over.as_deref().filter(|over| !readable(over, Kind::Boolean)) {
             return Err(format!("`{name}` is over `{over}`, which is no boolean column of it or its inputs"));
         }
@@ -181,19 +263,48 @@ fn check(new: &Declaration, known: &[Registered]) -> Result<(), String> {
             ));
         }
     }
-    let folded = |name: &String| all.iter().any(|column| column.name == *name && column.aggregate.is_some());
+    let insights: Vec<&Insight> =
+        known.iter().flat_map(|other| &other.declaration.insights).chain(&new.insights).collect();
     for insight in &new.insights {
-        let divisor = match &insight.denominator {
-            Denominator::Covered(column) => std::slice::from_ref(column),
-            Denominator::Sum(columns) => columns.as_slice(),
-        };
-        if let Some(column) = insight.numerator.iter().chain(divisor).find(|column| !folded(column)) {
-            return Err(format!("its insight `{}` uses `{column}`, which is not a folded column", insight.id));
+        if insights.iter().filter(|other| other.id == insight.id).count() > 1 {
+            return Err(format!("its insight `{}` has an id that is taken", insight.id));
         }
-        let taken = known.iter().flat_map(|other| &other.declaration.insights).chain(&new.insights);
-        if insight.numerator.is_empty() || taken.filter(|other| other.id == insight.id).count() > 1 {
-            return Err(format!("its insight `{}` has no numerator, or its id is taken", insight.id));
-        }
+        check_insight(insight, &all).map_err(|reason| format!("its insight `{}` {reason}", insight.id))?;
+    }
+    Ok(())
+}
+
+/// Whether an insight can be computed from `columns`.
+fn check_insight(insight: &Insight, columns: &[&Column]) -> Result<(), String> {
+    let column = |name: &str| columns.iter().find(|column| column.name == *name);
+    let folded = |name: &&String| column(name).is_some_and(|column| column.aggregate.is_some());
+    let used = |ratio: Ratio<'_>| -> Vec<String> { [ratio.numerator, ratio.divisor()].concat() };
+    let mut names = used(insight.ratio());
+    names.extend(insight.breakdown.iter().flat_map(|part| part.columns.clone()));
+    names.extend(insight.beside.iter().flat_map(|beside| used(beside.ratio())));
+    names.extend(insight.recovers().iter().cloned());
+    if let Some(name) = names.iter().find(|name| !folded(name)) {
+        return Err(format!("uses `{name}`, which is not a folded column"));
+    }
+    if insight.numerator.is_empty() || insight.beside.iter().any(|beside| beside.numerator.is_empty()) {
+        return Err("has a figure without a numerator".to_owned());
+    }
+    if let Some(twice) = insight.beside.iter().find(|one| insight.beside.iter().filter(|b| b.id == one.id).count() > 1)
+    {
+        return Err(format!("has two figures `{}` beside it", twice.id));
+    }
+    if insight.finding.is_some() && insight.recovers().is_empty() {
+        return Err("has a finding that recovers no seconds".to_owned());
+    }
+    let histogram =
+        |name: &&String| column(name).is_none_or(|c| !matches!(c.aggregate, Some(Aggregate::Histogram { .. })));
+    let distributions = insight.beside.iter().filter_map(|beside| beside.distribution.as_ref());
+    if let Some(name) = insight.distribution.iter().chain(distributions).find(histogram) {
+        return Err(format!("distributes `{name}`, which has no histogram"));
+    }
+    let no_flag = |name: &&String| column(name).is_none_or(|column| column.kind != Kind::Boolean);
+    if let Some(name) = insight.evidence.iter().map(|evidence| &evidence.column).find(no_flag) {
+        return Err(format!("needs `{name}`, which is no boolean column"));
     }
     Ok(())
 }
@@ -216,23 +327,59 @@ mod tests {
         column = [{ name = "b_seconds", type = "integer", description = "d" }]
         history = [{ version = 3, note = "third" }]"#;
 
+    fn register(sources: &[(&str, &str)]) -> Result<Register, RegisterError> {
+        Register::new(sources, &LogicSettings::default())
+    }
+
     #[test]
     fn what_ships_is_sound() {
-        let register = Register::built_in().unwrap();
+        let register = Register::built_in(&LogicSettings::default()).unwrap();
         assert_eq!(register.logic().to_string().len(), 12);
         assert!(register.insights().count() >= 2);
     }
 
     #[test]
     fn a_new_configuration_upstream_is_a_new_version_downstream_and_a_new_logic() {
-        let old = Register::new(&[(A, "x = 1"), (B, "")]).unwrap();
-        let new = Register::new(&[(A, "x = 2"), (B, "")]).unwrap();
+        let old = register(&[(A, "x = 1"), (B, "")]).unwrap();
+        let new = register(&[(A, "x = 2"), (B, "")]).unwrap();
         for name in ["a", "b"] {
             assert_ne!(old.get(name).unwrap().effective_version, new.get(name).unwrap().effective_version);
         }
         assert_ne!(old.logic(), new.logic());
-        let changed_below = Register::new(&[(A, "# a comment\nx  =  1"), (B, "y = 1")]).unwrap();
+        let changed_below = register(&[(A, "# a comment\nx  =  1"), (B, "y = 1")]).unwrap();
         assert_eq!(old.get("a").unwrap().effective_version, changed_below.get("a").unwrap().effective_version);
+    }
+
+    #[test]
+    fn a_setting_of_what_ships_changes_exactly_what_depends_on_it() {
+        let usual = Register::built_in(&LogicSettings::default()).unwrap();
+        let changed = |settings: LogicSettings| -> Vec<String> {
+            let other = Register::built_in(&settings).unwrap();
+            let pairs = usual.annotators().iter().zip(other.annotators());
+            let changed = pairs.filter(|(old, new)| old.effective_version != new.effective_version);
+            changed.map(|(old, _)| old.declaration.name.clone()).collect()
+        };
+        let usual = LogicSettings::default();
+        assert_eq!(changed(LogicSettings { grace_days: 2, ..usual }), ["planning", "waste"]);
+        assert_eq!(changed(LogicSettings { long_gap_hours: 2, ..usual }), ["switching", "focus"]);
+        let zone = LogicSettings { organisation_time_zone: chrono_tz::Tz::Europe__Berlin, ..usual };
+        assert_eq!(changed(zone), ["planning", "waste"]);
+    }
+
+    #[test]
+    fn a_setting_changes_the_versions_of_those_that_read_it_and_of_nothing_else() {
+        let reads_grace = A.replace("reads = []", "reads = []\nsettings = [\"grace_days\"]");
+        let other = B.replace("inputs = [\"a\"]", "").replace("\"b", "\"c");
+        let under = |grace_days| {
+            let settings = LogicSettings { grace_days, ..LogicSettings::default() };
+            Register::new(&[(&reads_grace, ""), (B, ""), (&other, "")], &settings).unwrap()
+        };
+        let (one, two) = (under(1), under(2));
+        let version = |register: &Register, name: &str| register.get(name).unwrap().effective_version.clone();
+        assert_ne!(version(&one, "a"), version(&two, "a"));
+        assert_ne!(version(&one, "b"), version(&two, "b"), "it builds on a");
+        assert_eq!(version(&one, "c"), version(&two, "c"));
+        assert_ne!(one.logic(), two.logic());
     }
 
     #[test]
@@ -244,7 +391,7 @@ mod tests {
             (vec![(&*A.replace("reads = []", "reads = [\"hours\"]"), "")], "no column of an activity"),
             (vec![(&*A.replace("history = [{ version = 1", "history = [{ version = 2"), "")], "version 1"),
         ] {
-            let error = Register::new(&sources).unwrap_err().to_string();
+            let error = register(&sources).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
     }

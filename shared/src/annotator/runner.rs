@@ -1,6 +1,12 @@
 //! Runs an annotator over partitions: what every annotator function does around its one pure function.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use arrow::{
     array::{ArrayRef, RecordBatch},
@@ -17,6 +23,7 @@ use crate::{
         parquet_file::Writer,
         siblings::{BASE, Lockstep, Siblings, upstream},
     },
+    telemetry::Summary,
     time::Malformed,
 };
 
@@ -92,28 +99,40 @@ impl<A: Annotator> Runner<A> {
 
     /// Handles a batch of "Object Created" events: each names a partition, each partition is annotated once.
     pub async fn handle(&self, batch: SqsEvent) -> SqsBatchResponse {
+        let mut summary = Summary::start(format!("annotate-{}", A::NAME));
+        let lake = self.lake.counted_by(&summary.traffic);
+        summary.events = batch.records.len() as u64;
         let request = |event: &ObjectCreated| event.request().map_err(AnnotatorFailure::from);
-        each_subject(batch, request, async |request| {
-            let started = std::time::Instant::now();
-            let outcome = Box::pin(self.run(request)).await?;
-            let (partition, milliseconds) = (request.partition, started.elapsed().as_millis());
-            match &outcome {
-                Outcome::Annotated { created, rows, .. } => {
-                    tracing::info!(annotator = A::NAME, %partition, ?created, rows, milliseconds, "annotated");
+        let rows = AtomicU64::new(0);
+        let response = each_subject(batch, request, async |request| {
+            let partition = request.partition;
+            match Box::pin(self.run_in(&lake, request)).await? {
+                Outcome::Annotated { created, rows: annotated, .. } => {
+                    rows.fetch_add(annotated, Ordering::Relaxed);
+                    tracing::debug!(annotator = A::NAME, %partition, ?created, rows = annotated, "annotated");
                 }
-                outcome => tracing::debug!(annotator = A::NAME, %partition, ?outcome, milliseconds, "nothing to do"),
+                outcome => tracing::debug!(annotator = A::NAME, %partition, ?outcome, "nothing to do"),
             }
             Ok(())
         })
-        .await
+        .await;
+        summary.failed = response.batch_item_failures.len() as u64;
+        summary.rows_in = rows.into_inner();
+        summary.rows_out = summary.rows_in;
+        summary.log(&self.registered.effective_version);
+        response
     }
 
     /// Annotates one partition, if all its inputs are there. Running it again changes nothing.
-    pub async fn run(&self, Request { partition, again }: Request) -> Result<Outcome, AnnotatorFailure> {
-        let Some(base) = self.lake.base(partition).await? else {
+    pub async fn run(&self, request: Request) -> Result<Outcome, AnnotatorFailure> {
+        self.run_in(&self.lake, request).await
+    }
+
+    async fn run_in(&self, lake: &Lake, Request { partition, again }: Request) -> Result<Outcome, AnnotatorFailure> {
+        let Some(base) = lake.base(partition).await? else {
             return Ok(Outcome::Waiting { missing: vec!["activities".to_owned()] });
         };
-        let siblings = Siblings::find(&self.lake, partition).await?;
+        let siblings = Siblings::find(lake, partition).await?;
         if !again && siblings.get(A::NAME, &self.registered.effective_version)?.is_some() {
             return Ok(Outcome::Present);
         }
@@ -128,10 +147,10 @@ impl<A: Annotator> Runner<A> {
         if !missing.is_empty() {
             return Ok(Outcome::Waiting { missing });
         }
-        let base_file = self.lake.fetch(&base).await?;
+        let base_file = lake.fetch(&base).await?;
         let mut files = Vec::new();
         for key in upstreams {
-            let file = self.lake.fetch(&key).await?;
+            let file = lake.fetch(&key).await?;
             files.push((key, file));
         }
         let (annotator, registered) = (self.annotator.clone(), self.registered.clone());
@@ -145,7 +164,7 @@ impl<A: Annotator> Runner<A> {
             version: self.registered.effective_version.clone(),
             sha256: sealed.sha256,
         };
-        let created = self.lake.create(&key, &sealed).await?;
+        let created = lake.create(&key, &sealed).await?;
         Ok(Outcome::Annotated { key, created, rows })
     }
 }

@@ -2,13 +2,15 @@
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 
-use super::{Annotator, Register, Runner};
-use crate::{deployment::Deployment, telemetry};
+use super::{AnnotateError, Annotator, Register, Runner};
+use crate::{deployment::Deployment, settings::LogicSettings, telemetry};
 
-/// Runs `annotator` over the batches that Lambda hands out, with the lake that the environment names. Returns only when
-/// the function cannot start or Lambda ends it.
-pub async fn serve(annotator: impl Annotator) -> Result<(), Error> {
+/// Runs the annotator that `make` makes over the batches that Lambda hands out, with the lake and the settings that the
+/// environment names. Returns only when the function cannot start or Lambda ends it.
+pub async fn serve<A: Annotator>(make: impl FnOnce(&LogicSettings) -> Result<A, AnnotateError>) -> Result<(), Error> {
     telemetry::init();
-    let runner = Runner::new(Deployment::from_env().await.lake()?, Register::built_in()?, annotator)?;
+    let settings = LogicSettings::from_env()?;
+    let register = Register::built_in(&settings)?;
+    let runner = Runner::new(Deployment::from_env().await.lake()?, &register, make(&settings)?)?;
     run(service_fn(async |event: LambdaEvent<_>| Ok::<_, Error>(runner.handle(event.payload).await))).await
 }

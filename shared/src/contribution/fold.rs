@@ -1,6 +1,6 @@
 //! Folding rows into contributions by what the columns declare. Knows no annotator.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, BooleanArray, Int64Array, StringArray};
 
@@ -33,6 +33,10 @@ struct FoldedColumn {
 /// Adds up the rows of one partition for every scope they belong to. Memory grows with the number of cells, not rows.
 pub struct Fold {
     columns: Vec<FoldedColumn>,
+    work_column: Option<String>,
+    /// Columns of which nobody has been seen yet for whom they are true.
+    awaited: BTreeSet<String>,
+    evidence: BTreeSet<String>,
     scopes: BTreeMap<Scope, Cells>,
     total: Extent,
 }
@@ -46,6 +50,8 @@ struct Cells {
 #[derive(Default)]
 struct Sums {
     total: Extent,
+    work: Extent,
+    people: BTreeSet<String>,
     measures: Vec<Measure>,
 }
 
@@ -63,14 +69,13 @@ impl Values<'_> {
         }
         let extent = Extent { rows: 1, seconds };
         measure.population.add(extent);
-        if !measure.people.contains(person) {
-            measure.people.insert(person.to_owned());
-        }
+        add_person(&mut measure.people, person);
         let value = self.values.is_valid(row).then(|| self.values.value(row));
         let reason = self.reason.filter(|reasons| reasons.is_valid(row)).map(|reasons| reasons.value(row));
         if let Some(value) = value {
             let overflow = || FoldError::Overflow(self.column.name.clone());
             measure.sum = measure.sum.checked_add(value).ok_or_else(overflow)?;
+            measure.values += 1;
             if let Aggregate::Histogram { bin, limit } = self.column.aggregate {
                 *measure.histogram.entry((value / bin * bin).min(limit)).or_default() += 1;
             }
@@ -81,6 +86,12 @@ impl Values<'_> {
             None => {}
         }
         Ok(())
+    }
+}
+
+fn add_person(people: &mut BTreeSet<String>, person: &str) {
+    if !people.contains(person) {
+        people.insert(person.to_owned());
     }
 }
 
@@ -96,7 +107,14 @@ impl Fold {
             over: column.over.clone(),
             reason: column.reason.clone(),
         });
-        Self { columns: columns.collect(), scopes: BTreeMap::new(), total: Extent::default() }
+        Self {
+            columns: columns.collect(),
+            work_column: register.work_column().map(str::to_owned),
+            awaited: register.evidence_columns().into_iter().map(str::to_owned).collect(),
+            evidence: BTreeSet::new(),
+            scopes: BTreeMap::new(),
+            total: Extent::default(),
+        }
     }
 
     /// Adds some rows of the partition.
@@ -116,8 +134,14 @@ impl Fold {
                 reason: column.reason.as_deref().map(|name| rows.annotations.text(name)).transpose()?,
             });
         }
+        let work = self.work_column.as_deref().map(|name| rows.annotations.flag(name)).transpose()?;
+        for column in std::mem::take(&mut self.awaited) {
+            let seen = rows.annotations.flag(&column)?.true_count() > 0;
+            (if seen { &mut self.evidence } else { &mut self.awaited }).insert(column);
+        }
         for row in 0..rows.len() {
             let person = people.value(row);
+            let is_work = work.is_none_or(|work| work.is_valid(row) && work.value(row));
             let seconds = durations.value(row);
             let (team, sprint) = (optional(teams, row), optional(sprints, row));
             let stereotype = Some(stereotypes.value(row).to_owned());
@@ -145,6 +169,10 @@ impl Fold {
                 let division = if by_stereotype { &mut cells.by_stereotype } else { &mut cells.by_sprint };
                 let sums = division.entry(key).or_default();
                 sums.total.add(Extent { rows: 1, seconds });
+                if is_work {
+                    sums.work.add(Extent { rows: 1, seconds });
+                    add_person(&mut sums.people, person);
+                }
                 sums.measures.resize_with(values.len(), Measure::default);
                 for (values, measure) in values.iter().zip(&mut sums.measures) {
                     values.add(row, person, seconds, measure)?;
@@ -159,17 +187,20 @@ impl Fold {
         self.total
     }
 
+    /// The columns of [`Register::evidence_columns`] that were true of some row so far.
+    pub fn evidence(&self) -> &BTreeSet<String> {
+        &self.evidence
+    }
+
     /// The contributions, by scope.
     pub fn finish(self) -> BTreeMap<Scope, Contribution> {
         let names: Vec<String> = self.columns.into_iter().map(|column| column.name).collect();
-        let cells = |sums: BTreeMap<CellKey, Sums>| -> Vec<Cell> {
-            let cell = |(key, sums): (CellKey, Sums)| Cell {
-                key,
-                total: sums.total,
-                measures: names.iter().cloned().zip(sums.measures).collect(),
-            };
-            sums.into_iter().map(cell).collect()
+        let cell = |(key, sums): (CellKey, Sums)| {
+            let mut cell = Cell::new(key, sums.total, sums.work, sums.people);
+            names.iter().zip(sums.measures).for_each(|(name, measure)| cell.record(name, measure));
+            cell
         };
+        let cells = |sums: BTreeMap<CellKey, Sums>| -> Vec<Cell> { sums.into_iter().map(cell).collect() };
         let contribution =
             |both: Cells| Contribution { by_stereotype: cells(both.by_stereotype), by_sprint: cells(both.by_sprint) };
         self.scopes.into_iter().map(|(scope, both)| (scope, contribution(both))).collect()

@@ -4,6 +4,7 @@
 //! the order of adding never matters and nothing is rounded before a person reads it.
 
 mod fold;
+mod logic;
 mod store;
 
 use std::{
@@ -15,12 +16,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use fold::{Fold, FoldError};
-pub use store::{ContributionStore, Pointer, StoreError};
+pub use logic::{LogicRecord, RecordedAnnotator, RecordedColumn};
+pub use store::{ContributionStore, Pointer, Shown, StoreError};
 
 use crate::time::Malformed;
 
 /// Raised by hand whenever folding the same rows may give other contributions; part of the logic's fingerprint.
-pub const FOLD_VERSION: u32 = 1;
+pub const FOLD_VERSION: u32 = 2;
+
+/// The reason why a row cannot tell where the logic behind it does not have the column: never 0, but not known.
+pub const NOT_COMPUTED: &str = "not_computed_by_this_logic";
 
 /// Ids are parts of keys, and a partition key of DynamoDB has at most 2,048 bytes.
 pub const MAX_ID_BYTES: usize = 512;
@@ -83,8 +88,8 @@ impl Extent {
     }
 }
 
-/// One folded column.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// One folded column, over some rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Measure {
     /// The values, added up.
     pub sum: i64,
@@ -92,30 +97,14 @@ pub struct Measure {
     pub population: Extent,
     /// Of those, the rows that can tell.
     pub covered: Extent,
+    /// How many rows have a value. A row may have one and yet not be covered: what is known of it is not all of it.
+    pub values: i64,
     /// Who did the rows that the column is about: distinct people can be counted over any range.
     pub people: BTreeSet<String>,
-    /// Of the others, how many say why, by reason.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// Of the rows that cannot tell, how many say why, by reason.
     pub reasons: BTreeMap<String, Extent>,
     /// Where declared: how many values lie in the bin that starts at the key.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub histogram: BTreeMap<i64, i64>,
-}
-
-impl Measure {
-    /// Adds another measure of the same column.
-    pub fn add(&mut self, other: &Measure) {
-        self.sum += other.sum;
-        self.population.add(other.population);
-        self.covered.add(other.covered);
-        self.people.extend(other.people.iter().cloned());
-        for (reason, extent) in &other.reasons {
-            self.reasons.entry(reason.clone()).or_default().add(*extent);
-        }
-        for (bin, count) in &other.histogram {
-            *self.histogram.entry(*bin).or_default() += count;
-        }
-    }
 }
 
 /// What the rows of a cell have in common. `None` where the scope does not divide by it.
@@ -132,7 +121,8 @@ pub struct CellKey {
     pub sprint: Option<String>,
 }
 
-/// The folded columns of the rows that share a [`CellKey`].
+/// The rows that share a [`CellKey`], with their folded columns. Most columns are about all work and can tell for all of
+/// it, and many add up to nothing: of a column only that is kept by which it differs from such a one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     /// What the rows have in common.
@@ -140,16 +130,113 @@ pub struct Cell {
     pub key: CellKey,
     /// All of them.
     pub total: Extent,
-    /// Every folded column, by name.
-    pub measures: BTreeMap<String, Measure>,
+    /// Of those, the ones that are work.
+    pub work: Extent,
+    /// Who did the work.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub people: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    columns: BTreeMap<String, Recorded>,
+}
+
+/// How a column of a cell differs from one that is about all work, can tell for all of it, and adds up to nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Recorded {
+    #[serde(default, skip_serializing_if = "is_zero")]
+    sum: i64,
+    /// The cell's work, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    population: Option<Extent>,
+    /// The population, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    covered: Option<Extent>,
+    /// The rows covered, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    values: Option<i64>,
+    /// The people of the cell, unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    people: Option<BTreeSet<String>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    reasons: BTreeMap<String, Extent>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    histogram: BTreeMap<i64, i64>,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 impl Cell {
-    /// Adds the rows of another cell; the key stays.
-    pub fn add(&mut self, other: &Cell) {
-        self.total.add(other.total);
-        for (column, measure) in &other.measures {
-            self.measures.entry(column.clone()).or_default().add(measure);
+    /// A cell without folded columns yet: all its rows, those that are work, and who did the work.
+    pub fn new(key: CellKey, total: Extent, work: Extent, people: BTreeSet<String>) -> Self {
+        Self { key, total, work, people, columns: BTreeMap::new() }
+    }
+
+    /// Keeps what a column adds up to.
+    pub fn record(&mut self, column: &str, measure: Measure) {
+        let recorded = Recorded {
+            sum: measure.sum,
+            population: (measure.population != self.work).then_some(measure.population),
+            covered: (measure.covered != measure.population).then_some(measure.covered),
+            values: (measure.values != measure.covered.rows).then_some(measure.values),
+            people: (measure.people != self.people).then_some(measure.people),
+            reasons: measure.reasons,
+            histogram: measure.histogram,
+        };
+        if recorded != Recorded::default() {
+            self.columns.insert(column.to_owned(), recorded);
+        }
+    }
+
+    /// Keeps that the logic behind these rows does not have a column: it is about all work, and none of it can tell.
+    pub fn lack(&mut self, column: &str) {
+        let reasons = BTreeMap::from([(NOT_COMPUTED.to_owned(), self.work)]);
+        let people = self.people.clone();
+        self.record(column, Measure { population: self.work, people, reasons, ..Measure::default() });
+    }
+
+    /// Whether the logic behind these rows does not have one of some columns.
+    pub fn lacks<'a>(&self, columns: impl IntoIterator<Item = &'a String>) -> bool {
+        let lacks =
+            |column: &String| self.columns.get(column).is_some_and(|kept| kept.reasons.contains_key(NOT_COMPUTED));
+        columns.into_iter().any(lacks)
+    }
+
+    /// The values of a column, added up.
+    pub fn sum(&self, column: &str) -> i64 {
+        self.columns.get(column).map_or(0, |recorded| recorded.sum)
+    }
+
+    /// The values of some columns, added up.
+    pub fn sum_of(&self, columns: &[String]) -> i64 {
+        columns.iter().map(|column| self.sum(column)).sum()
+    }
+
+    /// The rows that a column is about.
+    pub fn population(&self, column: &str) -> Extent {
+        self.columns.get(column).and_then(|recorded| recorded.population).unwrap_or(self.work)
+    }
+
+    /// Adds a column of this cell to `total`.
+    pub fn add_to(&self, column: &str, total: &mut Measure) {
+        let all = Recorded::default();
+        let recorded = self.columns.get(column).unwrap_or(&all);
+        let population = recorded.population.unwrap_or(self.work);
+        let covered = recorded.covered.unwrap_or(population);
+        total.sum += recorded.sum;
+        total.population.add(population);
+        total.covered.add(covered);
+        total.values += recorded.values.unwrap_or(covered.rows);
+        for person in recorded.people.as_ref().unwrap_or(&self.people) {
+            if !total.people.contains(person) {
+                total.people.insert(person.clone());
+            }
+        }
+        for (reason, extent) in &recorded.reasons {
+            total.reasons.entry(reason.clone()).or_default().add(*extent);
+        }
+        for (bin, count) in &recorded.histogram {
+            *total.histogram.entry(*bin).or_default() += count;
         }
     }
 }
@@ -174,6 +261,37 @@ pub struct Contribution {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_keeps_every_measure_exactly_and_only_what_is_not_as_usual() {
+        let extent = |rows| Extent { rows, seconds: 60 * rows };
+        let people = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let mut cell = Cell::new(CellKey::default(), extent(5), extent(4), people(&["ada", "bo"]));
+        let usual = Measure { population: extent(4), covered: extent(4), values: 4, ..Measure::default() };
+        let usual = Measure { people: people(&["ada", "bo"]), ..usual };
+        let unusual = Measure {
+            sum: -7,
+            population: extent(3),
+            covered: extent(1),
+            values: 2,
+            people: people(&["bo"]),
+            reasons: BTreeMap::from([("unrated".to_owned(), extent(2))]),
+            histogram: BTreeMap::from([(60, 2)]),
+        };
+        cell.record("usual", usual.clone());
+        cell.record("unusual", unusual.clone());
+        let nobody = Measure::default();
+        cell.record("about nothing", nobody.clone());
+        let json = serde_json::to_string(&cell).unwrap();
+        assert!(!json.contains("\"usual\""), "{json}");
+        let read: Cell = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, cell);
+        for (column, expected) in [("usual", usual), ("unusual", unusual), ("about nothing", nobody)] {
+            let mut total = Measure::default();
+            read.add_to(column, &mut total);
+            assert_eq!(total, expected, "{column}");
+        }
+    }
 
     #[test]
     fn a_scope_reads_back_as_itself_and_nothing_else_does() {

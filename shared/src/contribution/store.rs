@@ -3,21 +3,26 @@
 //! | item | pk | sk |
 //! | --- | --- | --- |
 //! | contribution | `contribution#<logic>#<scope>` | `<day>#<generation>`, further parts `<day>#<generation>#<part>` |
+//! | generation | `generations#<logic>` | `<day>#<generation>` |
 //! | pointer | `pointer#<logic>` | `<day>` |
+//! | logic | `logics` | `<logic>` |
 //!
-//! Contributions are written whole, then the day's pointer moves, forward only. Readers take pointers and then exactly
+//! Contributions are written whole, then the generation is listed, then the day's pointer moves, forward only. Readers take pointers and then exactly
 //! the items they name, both with consistent reads: nobody sees half a day, and a stale worker changes nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use aws_sdk_dynamodb::{
     Client,
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     primitives::Blob,
-    types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest},
+    types::{AttributeValue, DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest},
 };
 
-use super::{Contribution, Extent, Scope};
+use super::{Contribution, Extent, LogicRecord, Scope};
 use crate::{
     annotator::Logic,
     lake::{Partition, Sha256},
@@ -64,6 +69,17 @@ pub struct Pointer {
     pub base: Sha256,
     /// All rows of the day.
     pub total: Extent,
+    /// Which of [`Register::evidence_columns`](crate::annotator::Register::evidence_columns) are true of a row of the day.
+    pub evidence: BTreeSet<String>,
+}
+
+/// A day as it is shown: by which logic, and at which generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The logic.
+    pub logic: Arc<LogicRecord>,
+    /// What it says of the day.
+    pub pointer: Pointer,
 }
 
 /// One table, reached through the real DynamoDB protocol.
@@ -79,8 +95,8 @@ impl ContributionStore {
         Self { client, table: table.into() }
     }
 
-    /// Writes a day's contributions whole, then moves its pointer unless that would be backwards. Returns whether the
-    /// pointer now names this partition.
+    /// Writes a day's contributions whole, lists the generation, then moves the day's pointer unless that would be
+    /// backwards. Returns whether the pointer now names this partition; what is superseded stays listed and readable.
     pub async fn publish(
         &self,
         logic: &Logic,
@@ -94,6 +110,10 @@ impl ContributionStore {
         for chunk in items.chunks(WRITES_PER_REQUEST) {
             self.write(chunk).await?;
         }
+        let mut listed = day_item(pointer);
+        listed.insert("pk".to_owned(), text(generations_pk(logic)));
+        listed.insert("sk".to_owned(), text(part_sk(pointer.partition, 0)));
+        self.write(&[listed]).await?;
         self.point(logic, pointer).await
     }
 
@@ -104,6 +124,10 @@ impl ContributionStore {
             let put = put.map_err(|error| StoreError::Storage { action: "write items", reason: error.to_string() })?;
             requests.push(WriteRequest::builder().put_request(put).build());
         }
+        self.request(requests).await
+    }
+
+    async fn request(&self, requests: Vec<WriteRequest>) -> Result<(), StoreError> {
         let mut undone = HashMap::from([(self.table.clone(), requests)]);
         for attempt in 0..ATTEMPTS {
             backoff(attempt).await;
@@ -121,12 +145,9 @@ impl ContributionStore {
             .client
             .put_item()
             .table_name(&self.table)
+            .set_item(Some(day_item(pointer)))
             .item("pk", text(pointer_pk(logic)))
             .item("sk", text(pointer.partition.day))
-            .item("generation", text(pointer.partition.generation))
-            .item("base", text(pointer.base))
-            .item("total_rows", AttributeValue::N(pointer.total.rows.to_string()))
-            .item("total_seconds", AttributeValue::N(pointer.total.seconds.to_string()))
             .condition_expression("attribute_not_exists(generation) OR generation <= :generation")
             .expression_attribute_values(":generation", text(pointer.partition.generation))
             .send()
@@ -143,10 +164,24 @@ impl ContributionStore {
         if from > to {
             return Ok(Vec::new());
         }
+        self.between(pointer_pk(logic), from.to_string(), to.to_string()).await
+    }
+
+    /// Every generation that was folded under a logic of the days from `from` to `to`, both included, by day and then
+    /// oldest first.
+    pub async fn generations(&self, logic: &Logic, from: LocalDay, to: LocalDay) -> Result<Vec<Pointer>, StoreError> {
+        if from > to {
+            return Ok(Vec::new());
+        }
+        // `~` comes after every character of a generation.
+        self.between(generations_pk(logic), from.to_string(), format!("{to}#~")).await
+    }
+
+    async fn between(&self, pk: String, from: String, to: String) -> Result<Vec<Pointer>, StoreError> {
         let query = self.client.query().table_name(&self.table).consistent_read(true);
         let query = query.key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to");
         let query = query
-            .expression_attribute_values(":pk", text(pointer_pk(logic)))
+            .expression_attribute_values(":pk", text(pk))
             .expression_attribute_values(":from", text(from))
             .expression_attribute_values(":to", text(to));
         let mut pages = query.into_paginator().send();
@@ -157,6 +192,112 @@ impl ContributionStore {
             }
         }
         Ok(pointers)
+    }
+
+    /// Forgets what was folded of some partitions, under whichever logic: first that it was, so that nobody reads half of
+    /// it, then the contributions. Says how many items there were. No pointer may name any of them. It reads the keys of
+    /// the whole table.
+    pub async fn forget(&self, partitions: &BTreeSet<Partition>) -> Result<usize, StoreError> {
+        let scan = self.client.scan().table_name(&self.table).consistent_read(true).projection_expression("pk, sk");
+        let mut pages = scan.into_paginator().send();
+        let (mut listed, mut contributions) = (Vec::new(), Vec::new());
+        while let Some(page) = pages.next().await {
+            for item in page.map_err(|error| storage("read every key", error))?.items.unwrap_or_default() {
+                let part = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+                let (pk, sk) = (part("pk"), part("sk"));
+                let keys = if pk.starts_with(GENERATIONS) {
+                    &mut listed
+                } else if pk.starts_with(CONTRIBUTION) {
+                    &mut contributions
+                } else {
+                    continue;
+                };
+                let mut words = sk.split('#');
+                let partition = words.next().zip(words.next()).and_then(|(day, generation)| {
+                    Some(Partition { day: day.parse().ok()?, generation: generation.parse().ok()? })
+                });
+                if partition.is_some_and(|partition| partitions.contains(&partition)) {
+                    keys.push(item);
+                }
+            }
+        }
+        let count = listed.len() + contributions.len();
+        for keys in [listed, contributions] {
+            for chunk in keys.chunks(WRITES_PER_REQUEST) {
+                let delete = |key: &Item| {
+                    let delete = DeleteRequest::builder().set_key(Some(key.clone())).build();
+                    Ok(WriteRequest::builder().delete_request(delete?).build())
+                };
+                let requests: Result<_, aws_sdk_dynamodb::error::BuildError> = chunk.iter().map(delete).collect();
+                let requests =
+                    requests.map_err(|e| StoreError::Storage { action: "delete items", reason: e.to_string() })?;
+                self.request(requests).await?;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Keeps what a logic is, unless that is known already.
+    pub async fn record_logic(&self, record: &LogicRecord) -> Result<(), StoreError> {
+        let key = format!("{LOGICS} {}", record.logic);
+        let json = serde_json::to_string(record).map_err(|e| StoreError::Damaged { key, reason: e.to_string() })?;
+        let put = self.client.put_item().table_name(&self.table).condition_expression("attribute_not_exists(pk)");
+        let put = put.item("pk", text(LOGICS)).item("sk", text(&record.logic)).item("record", text(json));
+        match put.item("first_seen", text(record.first_seen.to_rfc3339())).send().await {
+            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(()),
+            outcome => outcome.map(|_| ()).map_err(|error| storage("record a logic", error)),
+        }
+    }
+
+    /// Every logic that anything was ever folded by here, in no order.
+    pub async fn logics(&self) -> Result<Vec<LogicRecord>, StoreError> {
+        let query = self.client.query().table_name(&self.table).consistent_read(true);
+        let query = query.key_condition_expression("pk = :pk").expression_attribute_values(":pk", text(LOGICS));
+        let mut pages = query.into_paginator().send();
+        let mut records = Vec::new();
+        while let Some(page) = pages.next().await {
+            for item in page.map_err(|error| storage("read the logics", error))?.items() {
+                let json = item.get("record").and_then(|record| record.as_s().ok()).map_or("", String::as_str);
+                let record = serde_json::from_str(json);
+                records.push(record.map_err(|error| pointer_damaged(item, error.to_string()))?);
+            }
+        }
+        Ok(records)
+    }
+
+    /// Each day from `from` to `to`, both included, under the first logic of `order` that has it, in day order. With
+    /// `as_of`, only generations up to then count. A further logic is asked for only while days are missing, and only
+    /// from the first of them to the last.
+    pub async fn shown(
+        &self,
+        order: &[Arc<LogicRecord>],
+        from: LocalDay,
+        to: LocalDay,
+        as_of: Option<Generation>,
+    ) -> Result<Vec<Shown>, StoreError> {
+        let (mut first, mut last) = (from, to);
+        let mut shown: BTreeMap<LocalDay, Shown> = BTreeMap::new();
+        for logic in order {
+            while first <= last && shown.contains_key(&first) {
+                first = first.plus(1);
+            }
+            while first < last && shown.contains_key(&last) {
+                last = last.plus(-1);
+            }
+            let mut own: BTreeMap<LocalDay, Pointer> = BTreeMap::new();
+            let pointers = match as_of {
+                _ if first > last => break,
+                None => self.pointers(&logic.logic, first, last).await?,
+                Some(_) => self.generations(&logic.logic, first, last).await?,
+            };
+            // The last one of a day is its newest.
+            let then = |pointer: &Pointer| as_of.is_none_or(|as_of| pointer.partition.generation <= as_of);
+            own.extend(pointers.into_iter().filter(then).map(|pointer| (pointer.partition.day, pointer)));
+            for (day, pointer) in own {
+                shown.entry(day).or_insert_with(|| Shown { logic: logic.clone(), pointer });
+            }
+        }
+        Ok(shown.into_values().collect())
     }
 
     /// The pointer of the newest day that has rows, if any has under `logic`. A day that lost its rows, such as one that
@@ -241,8 +382,30 @@ fn pointer_pk(logic: &Logic) -> String {
     format!("pointer#{logic}")
 }
 
+fn generations_pk(logic: &Logic) -> String {
+    format!("{GENERATIONS}{logic}")
+}
+
+const GENERATIONS: &str = "generations#";
+const CONTRIBUTION: &str = "contribution#";
+
+const LOGICS: &str = "logics";
+
+/// What is kept of a day at a generation, besides its key.
+fn day_item(pointer: &Pointer) -> Item {
+    let number = |number: i64| AttributeValue::N(number.to_string());
+    let attributes = [
+        ("generation", text(pointer.partition.generation)),
+        ("base", text(pointer.base)),
+        ("total_rows", number(pointer.total.rows)),
+        ("total_seconds", number(pointer.total.seconds)),
+        ("evidence", AttributeValue::L(pointer.evidence.iter().map(text).collect())),
+    ];
+    attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
 fn contribution_pk(logic: &Logic, scope: &Scope) -> String {
-    format!("contribution#{logic}#{scope}")
+    format!("{CONTRIBUTION}{logic}#{scope}")
 }
 
 fn part_sk(partition: Partition, part: usize) -> String {
@@ -309,9 +472,11 @@ fn decode_pointer(item: &Item) -> Result<Pointer, StoreError> {
     let number = |name: &str| -> Result<i64, StoreError> {
         attribute(name)?.parse().map_err(|_| pointer_damaged(item, format!("{name} is no number")))
     };
+    let evidence = item.get("evidence").and_then(|value| value.as_l().ok()).map(Vec::as_slice).unwrap_or_default();
     Ok(Pointer {
+        evidence: evidence.iter().filter_map(|column| column.as_s().ok().cloned()).collect(),
         partition: Partition {
-            day: attribute("sk")?.parse::<LocalDay>().map_err(malformed)?,
+            day: attribute("sk")?.split('#').next().unwrap_or_default().parse::<LocalDay>().map_err(malformed)?,
             generation: attribute("generation")?.parse::<Generation>().map_err(malformed)?,
         },
         base: attribute("base")?.parse().map_err(malformed)?,

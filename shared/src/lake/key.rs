@@ -75,7 +75,7 @@ impl FromStr for Entity {
     }
 }
 
-/// The key of any object in the lake. Every key but a run's names the SHA-256 of the object's bytes.
+/// The key of any object in the lake. Every key but those under `runs/` names the SHA-256 of the object's bytes.
 #[allow(missing_docs, reason = "the fields are the segments of the key, by their types' names")]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LakeKey {
@@ -89,6 +89,8 @@ pub enum LakeKey {
     Quarantine { entity: Entity, generation: Generation, sha256: Sha256 },
     /// What one intake run did.
     Run { generation: Generation },
+    /// What one rewind asked for.
+    Rewind { generation: Generation },
 }
 
 impl LakeKey {
@@ -99,7 +101,7 @@ impl LakeKey {
             | Self::Annotation { sha256, .. }
             | Self::Dimension { sha256, .. }
             | Self::Quarantine { sha256, .. } => Some(*sha256),
-            Self::Run { .. } => None,
+            Self::Run { .. } | Self::Rewind { .. } => None,
         }
     }
 
@@ -107,7 +109,7 @@ impl LakeKey {
     pub fn partition(&self) -> Option<Partition> {
         match self {
             Self::Activities { partition, .. } | Self::Annotation { partition, .. } => Some(*partition),
-            Self::Dimension { .. } | Self::Quarantine { .. } | Self::Run { .. } => None,
+            Self::Dimension { .. } | Self::Quarantine { .. } | Self::Run { .. } | Self::Rewind { .. } => None,
         }
     }
 }
@@ -131,6 +133,7 @@ impl fmt::Display for LakeKey {
                 write!(f, "quarantine/{}/gen={generation}/sha256={sha256}/rejected.parquet", entity.name())
             }
             Self::Run { generation } => write!(f, "runs/gen={generation}/run.json"),
+            Self::Rewind { generation } => write!(f, "runs/gen={generation}/rewind.json"),
         }
     }
 }
@@ -164,7 +167,10 @@ impl FromStr for LakeKey {
                     _ => Self::Quarantine { entity, generation, sha256 },
                 }
             }
-            Some("runs") => Self::Run { generation: value(1, "gen")?.parse()? },
+            Some("runs") => {
+                let generation = value(1, "gen")?.parse()?;
+                if text.ends_with("/rewind.json") { Self::Rewind { generation } } else { Self::Run { generation } }
+            }
             _ => return Err(malformed()),
         };
         // Printing it again settles the rest: the number of segments and the file's name.
@@ -187,6 +193,7 @@ mod tests {
             LakeKey::Dimension { entity: Entity::Teams, generation, sha256 },
             LakeKey::Quarantine { entity: Entity::Activities, generation, sha256 },
             LakeKey::Run { generation },
+            LakeKey::Rewind { generation },
         ] {
             assert_eq!(key.to_string().parse(), Ok(key));
         }

@@ -17,13 +17,14 @@ use aws_sdk_s3::{
     Client,
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     primitives::{ByteStream, ByteStreamError},
+    types::MetadataDirective,
 };
 use tempfile::NamedTempFile;
 
 pub use digest::{HashingWriter, Sha256};
 pub use key::{Entity, LakeKey, Partition};
 
-use crate::time::Malformed;
+use crate::{telemetry::Traffic, time::Malformed};
 
 /// No reader decodes an object larger than this, in bytes: more than a day of any organisation, less than a
 /// function's disk.
@@ -98,6 +99,10 @@ impl Sealed {
     fn path(&self) -> PathBuf {
         self.file.path().to_owned()
     }
+
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.file.as_file().metadata()?.len())
+    }
 }
 
 /// Whether a create-only PUT made the object or found it there.
@@ -123,12 +128,18 @@ pub struct Listed {
 pub struct Lake {
     client: Client,
     bucket: String,
+    traffic: Traffic,
 }
 
 impl Lake {
     /// The lake in `bucket`.
     pub fn new(client: Client, bucket: impl Into<String>) -> Self {
-        Self { client, bucket: bucket.into() }
+        Self { client, bucket: bucket.into(), traffic: Traffic::default() }
+    }
+
+    /// The same lake, whose bytes are counted by `traffic`.
+    pub fn counted_by(&self, traffic: &Traffic) -> Self {
+        Self { traffic: traffic.clone(), ..self.clone() }
     }
 
     /// The bucket's name.
@@ -148,7 +159,10 @@ impl Lake {
             let body = ByteStream::from_path(sealed.path()).await.map_err(disk)?;
             let put = self.client.put_object().bucket(&self.bucket).key(key.to_string()).if_none_match("*");
             match put.checksum_sha256(sealed.sha256.base64()).body(body).send().await {
-                Ok(_) => return Ok(Created::New),
+                Ok(_) => {
+                    self.traffic.written(sealed.bytes()?);
+                    return Ok(Created::New);
+                }
                 Err(error) => match status(&error) {
                     // 409: another conditional write of this key is under way; its outcome decides ours.
                     Some(409) if attempt < ATTEMPTS => continue,
@@ -196,8 +210,29 @@ impl Lake {
         let mut writer = HashingWriter::new(tempfile::tempfile()?);
         while let Some(chunk) = object.body.try_next().await.map_err(disk)? {
             writer.write_all(&chunk)?;
+            self.traffic.read(chunk.len() as u64);
         }
         Ok(writer.finish())
+    }
+
+    /// Uploads an object onto itself, as an operator does: its bytes stay, its metadata is replaced, and it is announced
+    /// again to every function that it is for. No function is allowed to.
+    pub async fn upload_again(&self, key: &LakeKey) -> Result<(), LakeError> {
+        let copy = self.client.copy_object().bucket(&self.bucket).key(key.to_string());
+        let copy = copy.copy_source(format!("{}/{key}", self.bucket)).metadata_directive(MetadataDirective::Replace);
+        copy.send().await.map_err(|error| LakeError::storage("upload again", key, error))?;
+        Ok(())
+    }
+
+    /// Deletes every annotation of a partition, whoever wrote it: they can be made again. Says how many there were. No
+    /// function is allowed to.
+    pub async fn delete_annotations(&self, partition: Partition) -> Result<usize, LakeError> {
+        let annotations = self.list(&partition.annotations_prefix(), None).await?;
+        for Listed { key, .. } in &annotations {
+            let delete = self.client.delete_object().bucket(&self.bucket).key(key.to_string());
+            delete.send().await.map_err(|error| LakeError::storage("delete", key, error))?;
+        }
+        Ok(annotations.len())
     }
 
     /// Every object under `prefix` whose key is after `start_after`, in key order. Objects that are not the lake's are
@@ -232,6 +267,29 @@ impl Lake {
             }),
             (base, _) => Ok(base),
         }
+    }
+
+    /// Every base object of the days from `from` to `to`, both included, by day and then oldest first, with its length.
+    pub async fn bases(
+        &self,
+        from: crate::time::LocalDay,
+        to: crate::time::LocalDay,
+    ) -> Result<Vec<Listed>, LakeError> {
+        let (start, end) = (format!("activities/date={from}/"), format!("activities/date={to}/~"));
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix("activities/").start_after(start);
+        let mut pages = request.into_paginator().send();
+        let mut bases = Vec::new();
+        while let Some(page) = pages.next().await {
+            for object in page.map_err(|error| LakeError::storage("list", "activities/", error))?.contents() {
+                let key = object.key().unwrap_or_default();
+                if key > end.as_str() {
+                    return Ok(bases);
+                }
+                let bytes = object.size().unwrap_or_default().unsigned_abs();
+                bases.extend(key.parse().ok().map(|key| Listed { key, bytes }));
+            }
+        }
+        Ok(bases)
     }
 
     /// The newest base object of each captured day from `from` on (all of history when `None`), in day order.

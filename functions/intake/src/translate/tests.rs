@@ -5,7 +5,7 @@ use super::*;
 /// A mapping of one table, with `columns` for the activity and whatever they need.
 fn mapping(columns: &str) -> Mapping {
     let text = format!(
-        "[source]\nname = \"x\"\ndatabase = \"sqlite\"\ntime_zone = \"Europe/Berlin\"\n\
+        "[source]\nname = \"x\"\n\
          [activities]\nselect = \"SELECT * FROM a\"\n[activities.columns]\n\
          activity_id = \"id\"\nuser_id = \"who\"\nstereotype_code = \"what\"\n{columns}\n"
     );
@@ -18,7 +18,8 @@ fn translate(mapping: &Mapping, dimensions: &Dimensions, cells: &[(&str, Cell)])
     let (columns, cells): (Vec<String>, Vec<Cell>) =
         cells.into_iter().map(|(column, cell)| (column.to_owned(), cell)).unzip();
     let record = Record::new(Arc::from(columns), cells);
-    ActivityTranslator::new(mapping, &mapping.entities[&Entity::Activities], dimensions).translate(&record)
+    let from = &mapping.entities[&Entity::Activities];
+    ActivityTranslator::new(mapping, from, dimensions, chrono_tz::Europe::Berlin).translate(&record)
 }
 
 fn nothing_else() -> Dimensions {
@@ -70,6 +71,62 @@ fn one_fact_in_many_units_is_the_same_number_of_seconds() {
 }
 
 #[test]
+fn a_duration_that_becomes_a_time_or_an_interval_is_the_same_number_of_seconds() {
+    for (declared, cell, outcome) in [
+        ("unit = \"seconds\"", Cell::Integer(93_784), Ok(93_784)),
+        ("unit = \"seconds\"", text("93784"), Ok(93_784)),
+        ("unit = \"seconds\"", text("93784.00"), Ok(93_784)),
+        ("format = \"time\"", text("26:03:04"), Ok(93_784)),
+        ("format = \"time\"", text("838:59:59"), Ok(3_020_399)),
+        ("format = \"time\"", text("02:03:04.499999"), Ok(7_384)),
+        ("format = \"time\"", text("02:03"), Ok(7_380)),
+        ("format = \"time\"", text("-02:03:04"), Err("negative")),
+        ("format = \"time\"", text("1 day 02:03:04"), Err("unreadable")),
+        ("format = \"time\"", text("02:60:00"), Err("unreadable")),
+        ("format = \"time\"", Cell::Integer(93_784), Err("unreadable")),
+        ("format = \"interval\"", text("1 day 02:03:04"), Ok(93_784)),
+        ("format = \"interval\"", text("26:03:04"), Ok(93_784)),
+        ("format = \"interval\"", text("2 days"), Ok(172_800)),
+        ("format = \"interval\"", text("00:00:00"), Ok(0)),
+        ("format = \"interval\"", text("2 days -21:56:56"), Ok(93_784)),
+        ("format = \"interval\"", text("1 day 02:03:04.5"), Ok(93_785)),
+        ("format = \"interval\"", text("-1 days +02:03:04"), Err("negative")),
+        ("format = \"interval\"", text("-00:00:01"), Err("negative")),
+        ("format = \"interval\"", text("1 mon 02:03:04"), Err("unreadable")),
+        ("format = \"interval\"", text("1 year"), Err("unreadable")),
+        ("format = \"interval\"", text("P1DT2H3M4S"), Err("unreadable")),
+        ("format = \"interval\"", text("02:03:04 1 day"), Err("unreadable")),
+        ("format = \"interval\"", text("99999999999 days"), Err("unreadable")),
+        ("format = \"interval\"", text("1 day 1:1:1:1"), Err("unreadable")),
+        ("format = \"interval\"", text(" "), Err("unreadable")),
+        ("format = \"interval\"", text("2147483647 days"), Err("out_of_range")),
+        ("format = \"time\"", text("4294967295:00:00"), Err("out_of_range")),
+        ("format = \"time\"", text("99999999999:00:00"), Err("unreadable")),
+        ("format = \"time\"", text("1:2:é.ééééé"), Err("unreadable")),
+    ] {
+        let mapping = mapping(&format!("{START}\nduration_seconds = {{ column = \"d\", {declared} }}"));
+        let cells = [("start", text("2026-08-03T07:00:00Z")), ("d", cell.clone())];
+        match (translate(&mapping, &nothing_else(), &cells), outcome) {
+            (translated, Ok(seconds)) => {
+                assert_eq!(landed(translated).1.duration_seconds, seconds, "{cell:?} {declared}");
+            }
+            (translated, Err(reason)) => {
+                assert_eq!(refused(translated), (reason, "duration_seconds"), "{cell:?} {declared}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_unreadable_says_what_was_expected_and_found_and_no_value() {
+    let mapping = mapping(&format!("{START}\nduration_seconds = {{ column = \"d\", unit = \"seconds\" }}"));
+    let cells = [("start", text("2026-08-03T07:00:00Z")), ("d", text("02:03:04"))];
+    let Translated::Rejected(rejected) = translate(&mapping, &nothing_else(), &cells) else { panic!("it landed") };
+    let expected = "line 10 of the mapping expects a number of seconds, and this is text with `:` in it";
+    assert!(rejected.message.starts_with(expected) && !rejected.message.contains("02"), "{}", rejected.message);
+}
+
+#[test]
 fn a_duration_that_is_none_is_refused_and_never_guessed() {
     let mapping = mapping(&format!("{START}\nduration_seconds = {{ column = \"d\", unit = \"seconds\" }}"));
     for (cell, reason) in [
@@ -111,6 +168,9 @@ fn instants_are_read_as_declared_and_days_are_local() {
             "2026-08-04",
         ),
         ("format = \"rfc3339\"", text("2026-08-03T22:30:00.0000009Z"), "2026-08-03T22:30:00Z", "2026-08-04"),
+        ("format = \"rfc3339\"", text("2026-08-03 22:30:00+00"), "2026-08-03T22:30:00Z", "2026-08-04"),
+        ("format = \"rfc3339\"", text("2026-08-03 18:30:00.0-04"), "2026-08-03T22:30:00Z", "2026-08-04"),
+        ("format = \"rfc3339\"", text("2026-08-04 04:00:00+05:30"), "2026-08-03T22:30:00Z", "2026-08-04"),
         ("format = \"unix_seconds\"", Cell::Integer(1_785_796_200), "2026-08-03T22:30:00Z", "2026-08-04"),
         ("format = \"unix_microseconds\"", Cell::Integer(1_785_796_200_000_000), "2026-08-03T22:30:00Z", "2026-08-04"),
         (
@@ -138,6 +198,10 @@ fn instants_that_are_none_are_refused() {
     for (format, cell, reason) in [
         ("format = \"rfc3339\"", text("2026-08-03 22:30:00"), "unreadable"),
         ("format = \"rfc3339\"", text("\\N"), "unreadable"),
+        ("format = \"rfc3339\"", text("2026-08-03"), "unreadable"),
+        ("format = \"rfc3339\"", text("2026-08-03 22:30-04:00:07"), "unreadable"),
+        ("format = \"rfc3339\"", text("infinity"), "unreadable"),
+        ("format = \"rfc3339\"", Cell::Boolean(true), "unreadable"),
         ("format = \"rfc3339\"", Cell::Integer(7), "unreadable"),
         ("format = \"unix_seconds\"", text("1785796200"), "unreadable"),
         ("format = \"unix_seconds\"", Cell::Integer(i64::MAX), "unreadable"),

@@ -1,0 +1,417 @@
+//! The activities behind a figure, from the lake, page by page. Their values add up to the figure exactly.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use shared::{
+    annotator::declaration::{Insight, Units},
+    column::{Columns, NoSuchColumn},
+    contribution::{Cell, Shown},
+    lake::Sha256,
+    time::LocalDay,
+};
+use utoipa::ToSchema;
+
+use crate::{
+    Api, ApiError, Request,
+    evidence::Evidence,
+    logics::{LogicRun, MissingDay},
+    rows::{Adds, Batch, Day, Enough},
+    selection::{InvalidParameter, Own, Selection},
+};
+
+/// Activities on a page when nobody says how many.
+const DEFAULT_LIMIT: usize = 100;
+/// And at most: a thousand fit well into what a function may answer.
+const MAX_LIMIT: usize = 1_000;
+/// Which of a figure's two numbers is traced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// What is counted.
+    #[default]
+    Numerator,
+    /// What it is divided by.
+    Denominator,
+}
+
+impl Side {
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidParameter> {
+        match text {
+            "numerator" => Ok(Side::Numerator),
+            "denominator" => Ok(Side::Denominator),
+            _ => Err(InvalidParameter::new("side", "it is numerator or denominator.")),
+        }
+    }
+}
+
+/// A question for the activities behind a figure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Whose, and when.
+    pub request: Request,
+    /// A figure beside the insight's own.
+    pub figure: Option<String>,
+    /// A part of its breakdown.
+    pub part: Option<String>,
+    /// Which of the figure's numbers.
+    pub side: Side,
+    /// Only this kind of activity.
+    pub stereotype: Option<String>,
+    /// Where the last page ended.
+    pub cursor: Option<String>,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl Question {
+    /// Reads the decoded pairs of a query string.
+    ///
+    /// # Errors
+    /// If a parameter is unknown, given twice or malformed.
+    pub fn parse(pairs: Vec<(String, String)>) -> Result<Self, InvalidParameter> {
+        const OWN: [&str; 6] = ["figure", "part", "side", "stereotype", "cursor", "limit"];
+        let (request, mut own) = Own::divide(pairs, &OWN)?;
+        Ok(Self {
+            request,
+            figure: own.take("figure"),
+            part: own.take("part"),
+            side: own.take("side").map(|side| Side::parse(&side)).transpose()?.unwrap_or_default(),
+            stereotype: own.take("stereotype"),
+            cursor: own.take("cursor"),
+            limit: own.limit(DEFAULT_LIMIT, MAX_LIMIT)?,
+        })
+    }
+
+    /// What its address says besides the selection: what is asked, and how long a page is if not as usual.
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+        let mut pairs = Vec::new();
+        pairs.extend(self.figure.clone().map(|figure| ("figure", figure)));
+        pairs.extend(self.part.clone().map(|part| ("part", part)));
+        pairs.extend((self.side == Side::Denominator).then(|| ("side", "denominator".to_owned())));
+        pairs.extend(self.stereotype.clone().map(|stereotype| ("stereotype", stereotype)));
+        pairs.extend((self.limit != DEFAULT_LIMIT).then(|| ("limit", self.limit.to_string())));
+        pairs
+    }
+
+    /// What a cursor belongs to: the same question over the same partitions, whatever its pages' size.
+    fn identity(&self, insight: &Insight, shown: &[Shown]) -> String {
+        let Self { request, figure, part, side, stereotype, cursor: _, limit: _ } = self;
+        let mut text = format!("{:?}", (&insight.id, &request.scope, figure, part, side, stereotype));
+        for Shown { logic, pointer } in shown {
+            text.push_str(&format!(";{} {} {}", logic.logic, pointer.partition.day, pointer.partition.generation));
+        }
+        identity(&text)
+    }
+}
+
+/// One activity and what it adds. Of a group, nothing says whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Activity {
+    /// The source's key.
+    pub activity_id: String,
+    /// The local day that it starts on.
+    #[schema(value_type = String, format = Date)]
+    pub day: LocalDay,
+    /// When it starts.
+    pub started_at: DateTime<Utc>,
+    /// `exact`, or `day` where the source knows the day only.
+    pub clock: String,
+    /// How long it took.
+    pub duration_seconds: i64,
+    /// The kind of activity.
+    pub stereotype: String,
+    /// Its name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stereotype_name: Option<String>,
+    /// The person's team.
+    pub team_id: Option<String>,
+    /// Its sprint.
+    pub sprint_id: Option<String>,
+    /// What it adds, in the figure's unit.
+    pub value: i64,
+}
+
+/// A page of activities.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Page {
+    /// What was asked, as it was resolved.
+    pub selection: Selection,
+    /// The insight.
+    pub insight: String,
+    /// The figure beside it, or the part of it, if one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub figure: Option<String>,
+    /// See [`Page::figure`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// Which of the figure's numbers.
+    pub side: Side,
+    /// What `total` and the values are counted in.
+    pub unit: String,
+    /// The figure: the sum of the values on all pages.
+    pub total: i64,
+    /// Which logic each day has. Days of one that does not have the figure add nothing.
+    pub logics: Vec<LogicRun>,
+    /// Days that the lake knew better as of the time that was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub days_missing: Vec<MissingDay>,
+    /// What the activities on the pages before this one add up to.
+    pub before: i64,
+    /// The activities that add something, by day.
+    pub activities: Vec<Activity>,
+    /// Asks for the next page, as the parameter `cursor`; null on the last one.
+    pub next: Option<String>,
+}
+
+/// What the number asked for consists of, its unit, and the columns without which the figure is not known.
+fn asked(insight: &Insight, question: &Question) -> Result<(Adds, String, Vec<String>), InvalidParameter> {
+    let not_there = |parameter: &str, names: Vec<&str>| {
+        let names = if names.is_empty() { "it has none".to_owned() } else { format!("use {}", names.join(", ")) };
+        InvalidParameter::new(parameter, format!("{} has nothing of this name; {names}.", insight.id))
+    };
+    let own: Vec<String> = insight.ratio().columns().cloned().collect();
+    if let Some(label) = &question.part {
+        let part = insight.breakdown.iter().find(|part| part.label == *label);
+        let names = || insight.breakdown.iter().map(|part| part.label.as_str()).collect();
+        let part = part.ok_or_else(|| not_there("part", names()))?;
+        let columns = own.into_iter().chain(part.columns.clone()).collect();
+        return Ok((Adds::Values(part.columns.clone()), insight.units.numerator.clone(), columns));
+    }
+    let (ratio, units) = match &question.figure {
+        None => (insight.ratio(), &insight.units),
+        Some(id) => {
+            let beside = insight.beside.iter().find(|beside| beside.id == *id);
+            let names = || insight.beside.iter().map(|beside| beside.id.as_str()).collect();
+            let beside = beside.ok_or_else(|| not_there("figure", names()))?;
+            (beside.ratio(), &beside.units)
+        }
+    };
+    let Units { numerator, denominator, .. } = units.clone();
+    let columns = ratio.columns().cloned().collect();
+    match question.side {
+        Side::Numerator => Ok((Adds::Values(ratio.numerator.to_vec()), numerator, columns)),
+        Side::Denominator => {
+            let undivided = || InvalidParameter::new("side", "this figure is not divided by anything.");
+            Ok((Adds::below(ratio).ok_or_else(undivided)?, denominator, columns))
+        }
+    }
+}
+
+/// Sixteen hexadecimal digits that stand for a text.
+pub(crate) fn identity(text: &str) -> String {
+    Sha256::of(text).to_string().chars().take(16).collect()
+}
+
+/// Reads a cursor that [`write_cursor`] wrote.
+pub(crate) fn read_cursor<T: DeserializeOwned>(text: &str) -> Result<T, InvalidParameter> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+    let cursor = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    cursor.ok_or_else(|| InvalidParameter::new("cursor", "it is not one that this address gave."))
+}
+
+/// A cursor as a parameter.
+pub(crate) fn write_cursor(cursor: &impl Serialize) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(cursor).unwrap_or_default())
+}
+
+/// Where a page ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Cursor {
+    /// [`Question::identity`].
+    of: String,
+    day: LocalDay,
+    /// The first row of the day's file that was not looked at.
+    row: usize,
+}
+
+fn activity(batch: &Batch, row: usize, day: LocalDay, value: i64) -> Result<Activity, NoSuchColumn> {
+    let text = |name: &str| -> Result<Option<String>, NoSuchColumn> { Ok(batch.text(name, row)?.map(str::to_owned)) };
+    let started_at = batch.rows.base.instant("started_at")?.value(row);
+    Ok(Activity {
+        activity_id: text("activity_id")?.unwrap_or_default(),
+        day,
+        started_at: DateTime::from_timestamp_micros(started_at).unwrap_or_default(),
+        clock: text("clock")?.unwrap_or_default(),
+        duration_seconds: batch.seconds(row)?,
+        stereotype: text("stereotype_code")?.unwrap_or_default(),
+        stereotype_name: text("stereotype_name")?,
+        team_id: text("team_id")?,
+        sprint_id: text("sprint_id")?,
+        value,
+    })
+}
+
+/// A page of the activities behind a figure of `insight`; `evidence` answers the question's request.
+///
+/// # Errors
+/// If the question does not fit the insight, if the days changed since its cursor was given, or if the table or the
+/// lake does not answer.
+pub async fn page(api: &Api, insight: &Insight, question: &Question, evidence: &Evidence) -> Result<Page, ApiError> {
+    let (adds, unit, columns) = asked(insight, question)?;
+    let identity = question.identity(insight, &evidence.shown);
+    let cursor = question.cursor.as_deref().map(read_cursor::<Cursor>).transpose()?;
+    if cursor.as_ref().is_some_and(|cursor| cursor.of != identity) {
+        return Err(ApiError::CursorExpired);
+    }
+    let wanted = |cell: &&Cell| question.stereotype.is_none() || cell.key.stereotype == question.stereotype;
+    let adds_on = |day: &LocalDay| -> i64 {
+        let cells = evidence.days.get(day).into_iter().flat_map(|day| &day.by_stereotype).filter(wanted);
+        cells.filter(|cell| !cell.lacks(&columns)).map(|cell| adds.in_cell(cell)).sum()
+    };
+    let total = evidence.days.keys().map(adds_on).sum();
+    let mut activities = Vec::new();
+    let mut before = 0;
+    let mut next = None;
+    for shown in &evidence.shown {
+        let day = shown.pointer.partition.day;
+        let from_row = match &cursor {
+            Some(cursor) if day < cursor.day => {
+                before += adds_on(&day);
+                continue;
+            }
+            Some(cursor) if day == cursor.day => cursor.row,
+            _ => 0,
+        };
+        // No value is negative: a day that adds nothing has no activity that does.
+        if adds_on(&day) == 0 {
+            continue;
+        }
+        let limit = question.limit - activities.len();
+        if limit == 0 {
+            next = Some(Cursor { of: identity.clone(), day, row: from_row });
+            break;
+        }
+        let found = read_day(api, shown, question, &adds, from_row, limit).await?;
+        before += found.before;
+        activities.extend(found.activities);
+        if let Some(row) = found.rest {
+            next = Some(Cursor { of: identity.clone(), day, row });
+            break;
+        }
+    }
+    Ok(Page {
+        selection: evidence.selection(),
+        insight: insight.id.clone(),
+        figure: question.figure.clone(),
+        part: question.part.clone(),
+        side: question.side,
+        unit,
+        total,
+        logics: evidence.logics(),
+        days_missing: evidence.missing.clone(),
+        before,
+        activities,
+        next: next.as_ref().map(write_cursor),
+    })
+}
+
+/// What a day's file has.
+#[derive(Default)]
+struct Found {
+    activities: Vec<Activity>,
+    /// What the activities before the first row looked for add up to.
+    before: i64,
+    /// The first row not looked at, if there is one.
+    rest: Option<usize>,
+}
+
+/// Up to `limit` activities of a day that add something, from a row on.
+async fn read_day(
+    api: &Api,
+    Shown { logic, pointer }: &Shown,
+    question: &Question,
+    adds: &Adds,
+    from_row: usize,
+    limit: usize,
+) -> Result<Found, ApiError> {
+    let day = pointer.partition.day;
+    let (scope, stereotype, adds) = (question.request.scope.clone(), question.stereotype.clone(), adds.clone());
+    let files = Day::fetch(api, pointer, logic, adds.columns().iter()).await?;
+    let read = move |found: &mut Found, batch: &Batch, first: usize| {
+        for row in 0..batch.rows.len() {
+            if found.activities.len() == limit {
+                found.rest = Some(first + row);
+                return Ok(Enough::Yes);
+            }
+            if !batch.is_of(row, &scope, stereotype.as_deref())? {
+                continue;
+            }
+            match batch.value(row, &adds)? {
+                0 => {}
+                value if first + row < from_row => found.before += value,
+                value => found.activities.push(activity(batch, row, day, value)?),
+            }
+        }
+        Ok(Enough::No)
+    };
+    files.read(Found::default(), read).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use shared::contribution::{LogicRecord, Pointer};
+
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::sample::register;
+
+    fn question(pairs: &[(&str, &str)]) -> Result<Question, InvalidParameter> {
+        Question::parse(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_by_name() {
+        for (pairs, parameter) in [
+            (vec![("limit", "0")], "limit"),
+            (vec![("limit", "1001")], "limit"),
+            (vec![("side", "left")], "side"),
+            (vec![("part", "a"), ("part", "b")], "part"),
+            (vec![("person", "1")], "person"),
+        ] {
+            assert_eq!(question(&pairs).unwrap_err().parameter, parameter, "{pairs:?}");
+        }
+        assert_eq!(read_cursor::<Cursor>("e30").unwrap_err().parameter, "cursor");
+    }
+
+    #[test]
+    fn a_figure_that_an_insight_does_not_have_is_refused_with_those_that_it_has() {
+        let register = register();
+        let insight = register.insights().find(|insight| insight.id == "automatable").unwrap();
+        let refused = asked(insight, &question(&[("figure", "rework")]).unwrap()).unwrap_err();
+        assert_eq!(refused.parameter, "figure");
+        let (adds, unit, _) = asked(insight, &question(&[("side", "denominator")]).unwrap()).unwrap();
+        assert_eq!(adds, Adds::Duration { column: "automatable_seconds".into(), covered: true });
+        assert_eq!(unit, "seconds");
+    }
+
+    #[test]
+    fn a_cursor_belongs_to_its_question_and_its_generations() {
+        let register = register();
+        let insight = register.insights().next().unwrap();
+        let logic = Arc::new(LogicRecord::of(&register, DateTime::default()));
+        let shown = |generation: &str| Shown {
+            logic: logic.clone(),
+            pointer: Pointer {
+                partition: shared::lake::Partition {
+                    day: "2026-01-05".parse().unwrap(),
+                    generation: generation.parse().unwrap(),
+                },
+                base: Sha256::of("x"),
+                total: shared::contribution::Extent::default(),
+                evidence: BTreeSet::new(),
+            },
+        };
+        let (old, new) = ([shown("20260106T060000Z")], [shown("20260107T060000Z")]);
+        let all = question(&[]).unwrap();
+        assert_eq!(all.identity(insight, &old), question(&[("limit", "7")]).unwrap().identity(insight, &old));
+        assert_ne!(all.identity(insight, &old), all.identity(insight, &new));
+        let one = question(&[("stereotype", "coding")]).unwrap();
+        assert_ne!(all.identity(insight, &old), one.identity(insight, &old));
+        let cursor = Cursor { of: "x".into(), day: "2026-01-05".parse().unwrap(), row: 7 };
+        assert_eq!(read_cursor(&write_cursor(&cursor)), Ok(cursor));
+    }
+}

@@ -1,0 +1,85 @@
+//! The API's description, generated from the types and handlers that answer: `/openapi.json`.
+
+use serde::Serialize;
+use utoipa::{
+    IntoParams, OpenApi, ToSchema,
+    openapi::{
+        Required,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type},
+    },
+};
+
+/// What is said of the API as a whole.
+#[derive(Debug, OpenApi)]
+#[openapi(
+    info(
+        title = "wastewalk",
+        description = "What a team's tracked work says about waste. Sums are whole seconds and whole counts; what cannot be \
+                       measured is null, never zero. Figures, trends, activities and findings come as CSV, too.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    servers((url = "/"))
+)]
+pub struct Description;
+
+/// Rows and their durations: [`shared::contribution::Extent`].
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Extent {
+    /// How many rows.
+    pub rows: i64,
+    /// Their durations, added up.
+    pub seconds: i64,
+}
+
+/// What is counted above and below the line: [`shared::annotator::declaration::Units`].
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Units {
+    /// Of the numerator, in the plural.
+    pub numerator: String,
+    /// Of the denominator, in the plural.
+    pub denominator: String,
+    /// How the ratio is read after its number, where it is no share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reads: Option<String>,
+}
+
+/// An RFC 9457 problem.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemDocument {
+    /// `urn:wastewalk:problem:` and the stable name of the problem.
+    pub r#type: String,
+    /// What kind of problem it is.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong this time and what to do.
+    pub detail: String,
+}
+
+/// `scope`, `from` and `to`.
+#[derive(Debug)]
+pub struct SelectionParameters;
+
+impl IntoParams for SelectionParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let optional = |name: &str, description: &str, schema: ObjectBuilder| {
+            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
+            parameter.required(Required::False).description(Some(description)).schema(Some(schema)).build()
+        };
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let day = || text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Date)));
+        let scope = text().pattern(Some("^(org|(team|sprint|person):.+)$"));
+        vec![
+            optional("scope", "Whose figures: org, team:ID, sprint:ID or person:ID; org without it.", scope),
+            optional("from", "The first local day; 91 days before `to` without it.", day()),
+            optional(
+                "to",
+                "The day after the last one; without it, and at most, that after the newest captured.",
+                day(),
+            ),
+            optional("logic", "Only what this logic says; without it each day by the newest one that has it.", text()),
+            optional("as_of", "As it was known then, in RFC 3339 or as 20261001T000000Z.", text()),
+        ]
+    }
+}

@@ -1,0 +1,240 @@
+use maud::{Markup, html};
+use shared::annotator::declaration::Units;
+
+use super::{pc, scale};
+use crate::{page::text, trend::Period};
+
+/// Where the plot lies inside a trend, in per cent of it.
+const PLOT: Plot = Plot { left: 9.0, width: 88.0, top: 9.0, height: 77.0 };
+
+struct Plot {
+    left: f64,
+    width: f64,
+    top: f64,
+    height: f64,
+}
+
+impl Plot {
+    fn x(&self, share: f64) -> f64 {
+        self.left + self.width * share
+    }
+
+    fn y(&self, share: f64) -> f64 {
+        self.top + self.height * (1.0 - share)
+    }
+}
+
+/// A ratio over time.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// What it is a line of.
+    pub title: &'a str,
+    /// What is counted, and how a ratio of it is read.
+    pub units: &'a Units,
+    /// From where on it is a finding.
+    pub threshold: Option<f64>,
+    /// What a period is, in a word.
+    pub noun: &'a str,
+    /// Its periods.
+    pub periods: &'a [Period],
+}
+
+/// How far along the axis a period lies; a lone one is in the middle.
+fn across(period: usize, periods: usize) -> f64 {
+    if periods < 2 { 0.5 } else { period as f64 / (periods - 1) as f64 }
+}
+
+/// The ratios as points in a unit square, `None` where there is none. `low` and `high` bound the ratios.
+fn points(periods: &[Period], low: f64, high: f64) -> Vec<Option<(f64, f64)>> {
+    let span = if high > low { high - low } else { 1.0 };
+    let at =
+        |(index, period): (usize, &Period)| Some((across(index, periods.len()), (period.figure.ratio? - low) / span));
+    periods.iter().enumerate().map(at).collect()
+}
+
+/// A path through the points in a square of 100, broken where one is missing.
+fn curve(points: &[Option<(f64, f64)>]) -> String {
+    let mut path = String::new();
+    let mut pen = 'M';
+    for point in points {
+        match point {
+            Some((x, y)) => {
+                path.push_str(&format!("{pen}{:.2} {:.2}", x * 100.0, 100.0 - y * 100.0));
+                pen = 'L';
+            }
+            None => pen = 'M',
+        }
+    }
+    path
+}
+
+fn bounds(periods: &[Period]) -> Option<(f64, f64)> {
+    let ratios = || periods.iter().filter_map(|period| period.figure.ratio);
+    let low = ratios().reduce(f64::min)?;
+    ratios().reduce(f64::max).map(|high| (low, high))
+}
+
+/// A curve without axes beside a number.
+pub fn sparkline(periods: &[Period]) -> Markup {
+    let Some((low, high)) = bounds(periods).filter(|_| periods.len() > 1) else {
+        return html! {};
+    };
+    let points = points(periods, low, high);
+    let last = points.iter().rev().find_map(|point| *point);
+    html! {
+        svg class="spark" aria-hidden="true" focusable="false" {
+            svg x="2%" y="12%" width="94%" height="76%" viewBox="0 0 100 100" preserveAspectRatio="none" {
+                path class="curve thin" vector-effect="non-scaling-stroke" d=(curve(&points)) {}
+            }
+            @if let Some((x, y)) = last {
+                circle class="dot" cx=(pc(2.0 + 94.0 * x)) cy=(pc(12.0 + 76.0 * (1.0 - y))) r="3" {}
+            }
+        }
+    }
+}
+
+/// The ratio period by period, in per cent if it is a share, with the threshold where there is one. A period that the
+/// range cuts is a ring.
+pub fn trend(line: Line<'_>) -> Markup {
+    let Line { title, units, threshold, noun, periods } = line;
+    let Some((low, high)) = bounds(periods) else {
+        return html! { p class="quiet" { "There is no " (noun) " to draw." } };
+    };
+    let factor = text::factor(units);
+    let (low, high, step) = scale(
+        threshold.map_or(low, |threshold| low.min(threshold)) * factor,
+        threshold.map_or(high, |threshold| high.max(threshold)) * factor,
+    );
+    let share = |read: f64| (read - low) / (high - low);
+    let lines = (0..=((high - low) / step).round() as i32).map(|line| low + f64::from(line) * step);
+    let points = points(periods, low / factor, high / factor);
+    let drawn = || points.iter().zip(periods).filter_map(|(point, period)| Some((*point.as_ref()?, period)));
+    html! {
+        svg class="trend" role="img" aria-label=(format!("{title}, {noun} by {noun}; the table below has the numbers")) {
+            @for line in lines {
+                @let y = pc(PLOT.y(share(line)));
+                line class="grid" x1=(pc(PLOT.left)) x2=(pc(PLOT.x(1.0))) y1=(y) y2=(y) {}
+                text class="tick" x=(pc(PLOT.left - 2.0)) y=(y) dy="0.35em" text-anchor="end" { (format!("{line:.0}")) }
+            }
+            @for (anchor, index) in labels(periods) {
+                @if let Some(period) = periods.get(index) {
+                    text class="tick" x=(pc(PLOT.x(across(index, periods.len())))) y="97%" text-anchor=(anchor) { (period.name) }
+                }
+            }
+            @if let Some(threshold) = threshold {
+                @let y = PLOT.y(share(threshold * factor));
+                line class="mark" x1=(pc(PLOT.left)) x2=(pc(PLOT.x(1.0))) y1=(pc(y)) y2=(pc(y)) {}
+                text class="mark-text" x=(pc(PLOT.left + 1.0)) y=(pc(y)) dy="-0.4em" { "threshold " (threshold_text(units, threshold)) }
+            }
+            svg x=(pc(PLOT.left)) y=(pc(PLOT.top)) width=(pc(PLOT.width)) height=(pc(PLOT.height)) viewBox="0 0 100 100" preserveAspectRatio="none" {
+                path class="curve" vector-effect="non-scaling-stroke" d=(curve(&points)) {}
+            }
+            @for ((x, y), period) in drawn() {
+                circle class=(if period.complete { "point" } else { "point cut" }) cx=(pc(PLOT.x(x))) cy=(pc(PLOT.y(y))) r=(if period.complete { "2.5" } else { "3.5" }) {}
+            }
+            @if let Some(((x, y), period)) = drawn().next_back() {
+                text class="end-text" x=(pc(PLOT.x(x))) y=(pc(PLOT.y(y))) dy=(if y > 0.85 { "1.6em" } else { "-0.7em" }) text-anchor="end" {
+                    (text::ratio(units, period.figure.ratio.unwrap_or_default())) @if units.is_share() { " %" }
+                }
+            }
+        }
+        @if drawn().any(|(_, period)| !period.complete) {
+            p class="quiet key-cut" { "A ring is a " (noun) " of which these days hold a part only." }
+        }
+        (table(line))
+    }
+}
+
+fn threshold_text(units: &Units, threshold: f64) -> String {
+    if units.is_share() { text::whole_percent(threshold) } else { threshold.to_string() }
+}
+
+/// Letters that fit below a trend on a telephone.
+const LETTERS: usize = 32;
+
+/// Which periods are labelled: the first, the last, and up to three between them if their names leave room.
+fn labels(periods: &[Period]) -> Vec<(&'static str, usize)> {
+    let last = periods.len().saturating_sub(1);
+    let spread = |parts: usize| {
+        let mut indices: Vec<usize> = (0..=parts).map(|part| part * last / parts).collect();
+        indices.dedup();
+        indices
+    };
+    let length = |indices: &[usize]| {
+        let names = indices.iter().filter_map(|index| periods.get(*index));
+        names.map(|period| period.name.chars().count() + 1).sum::<usize>()
+    };
+    let most = last.clamp(1, 4);
+    let indices = (1..=most).rev().map(spread).find(|indices| length(indices) <= LETTERS).unwrap_or_else(|| spread(1));
+    let crowded = length(&indices) > LETTERS / 2;
+    let anchor = |index: usize| match index {
+        index if index == last && last > 0 => "end",
+        0 if crowded && last > 0 => "start",
+        _ => "middle",
+    };
+    indices.into_iter().map(|index| (anchor(index), index)).collect()
+}
+
+fn table(line: Line<'_>) -> Markup {
+    let Line { title, units, noun, periods, .. } = line;
+    html! {
+        details {
+            summary { "Show the " (text::count(periods.len(), noun)) " as a table" }
+            div class="scroll" tabindex="0" role="region" aria-label=(format!("{title}, {noun} by {noun}")) {
+                table class="lines" {
+                    thead { tr {
+                        th scope="col" { (text::capital(noun)) }
+                        th scope="col" { "Days" }
+                        th scope="col" class="number" { (text::unit(&units.numerator)) }
+                        th scope="col" class="number" { "of" @if units.denominator != units.numerator { " " (text::unit(&units.denominator)) } }
+                        th scope="col" class="number" { (text::sign(units)) }
+                        th scope="col" class="number" { "change" }
+                    } }
+                    tbody { @for period in periods { tr {
+                        th scope="row" { (period.name) @if !period.complete { " " span class="quiet" { "(part)" } } }
+                        td { (text::range(crate::selection::Range { from: period.from, to: period.to })) }
+                        td class="number" { (text::optional_quantity(period.figure.numerator, &units.numerator)) }
+                        td class="number" { (text::optional_quantity(period.figure.denominator, &units.denominator)) }
+                        td class="number" { (text::optional_ratio(units, period.figure.ratio)) }
+                        td class="number" { (change(units, period)) }
+                    } } }
+                }
+            }
+        }
+    }
+}
+
+fn change(units: &Units, period: &Period) -> String {
+    match period.change.map(|change| text::ratio(units, change)) {
+        None => text::NONE.to_owned(),
+        Some(change) if change.trim_start_matches('-').trim_matches(['0', '.']).is_empty() => "0.0".to_owned(),
+        Some(change) if change.starts_with('-') => change.replacen('-', "−", 1),
+        Some(change) => format!("+{change}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_is_broken_where_a_period_has_no_ratio() {
+        let points = [Some((0.0, 0.0)), None, Some((0.5, 1.0)), Some((1.0, 0.5))];
+        assert_eq!(curve(&points), "M0.00 100.00M50.00 0.00L100.00 50.00");
+    }
+
+    #[test]
+    fn labelled_periods_are_within_the_periods_and_leave_room_for_each_other() {
+        let evidence = crate::sample::four_teams("team:1");
+        let register = crate::sample::register();
+        let insight = register.insights().next().unwrap();
+        let weeks = crate::trend::trend(insight, &evidence.group(), crate::trend::Granularity::Week);
+        for count in 1..=weeks.len() {
+            let labels = labels(&weeks[..count]);
+            assert!(labels.len() <= 5 && labels.iter().all(|(_, index)| *index < count), "{count}");
+        }
+        let mut long = weeks.clone();
+        long.iter_mut().for_each(|week| week.name = "Sprint of the longest name".into());
+        assert_eq!(labels(&long), [("start", 0), ("end", weeks.len() - 1)]);
+    }
+}

@@ -1,0 +1,125 @@
+//! What a deployment decides about its answers: from when on something is worth saying, and what an hour is worth.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use shared::settings::{InvalidSetting, setting};
+use utoipa::ToSchema;
+
+/// How findings are chosen and priced. None of it changes a figure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Thresholds other than the declared ones, by insight. `FINDING_THRESHOLDS`, such as
+    /// `automatable=0.05,juggling=4`.
+    pub thresholds: BTreeMap<String, f64>,
+    /// What an hour of work costs; without it, nothing is said in money. `HOURLY_RATE`.
+    pub hourly_rate: Option<f64>,
+    /// In what. `CURRENCY`, three capital letters; EUR.
+    pub currency: String,
+    /// Hours of a working day. `WORKING_DAY_HOURS`; 8.
+    pub working_day_hours: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { thresholds: BTreeMap::new(), hourly_rate: None, currency: "EUR".to_owned(), working_day_hours: 8.0 }
+    }
+}
+
+/// Time that comes back, per sprint or whatever the finding is per.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct Recovery {
+    /// Hours.
+    pub hours: f64,
+    /// The same in working days.
+    pub working_days: f64,
+    /// The same in money, rounded to hundredths; null where no hourly rate is set.
+    pub money: Option<f64>,
+}
+
+/// Thresholds as they are written in one variable.
+struct Thresholds(BTreeMap<String, f64>);
+
+impl std::str::FromStr for Thresholds {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let one = |pair: &str| {
+            let (insight, threshold) = pair.split_once('=').ok_or(())?;
+            let threshold: f64 = threshold.trim().parse().map_err(|_| ())?;
+            (threshold.is_finite() && threshold >= 0.0).then(|| (insight.trim().to_owned(), threshold)).ok_or(())
+        };
+        text.split(',').filter(|pair| !pair.trim().is_empty()).map(one).collect::<Result<_, ()>>().map(Self)
+    }
+}
+
+impl Settings {
+    /// Reads the environment; what is not set, or empty, has its default.
+    ///
+    /// # Errors
+    /// If a variable is not what it should be.
+    pub fn from_env() -> Result<Self, InvalidSetting> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// The same from any source of variables.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
+        let default = Self::default();
+        let pairs = "insights with their thresholds, such as automatable=0.05,juggling=4";
+        let thresholds = setting(&variable, "FINDING_THRESHOLDS", pairs, |_: &Thresholds| true)?;
+        let rate = |rate: &f64| rate.is_finite() && *rate >= 0.0;
+        let letters = |code: &String| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+        let day = |hours: &f64| *hours > 0.0 && *hours <= 24.0;
+        Ok(Self {
+            thresholds: thresholds.map_or(default.thresholds, |given| given.0),
+            hourly_rate: setting(&variable, "HOURLY_RATE", "an amount of money, such as 85 or 85.50", rate)?,
+            currency: setting(&variable, "CURRENCY", "a currency code such as EUR", letters)?
+                .unwrap_or(default.currency),
+            working_day_hours: setting(&variable, "WORKING_DAY_HOURS", "a number of hours up to 24, such as 7.5", day)?
+                .unwrap_or(default.working_day_hours),
+        })
+    }
+
+    /// What `hours` are worth.
+    pub fn recovery(&self, hours: f64) -> Recovery {
+        Recovery {
+            hours,
+            working_days: hours / self.working_day_hours,
+            money: self.hourly_rate.map(|rate| (hours * rate * 100.0).round() / 100.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, InvalidSetting> {
+        Settings::read(|name| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn what_is_set_counts_and_what_is_wrong_is_named() {
+        assert_eq!(read(&[]), Ok(Settings::default()));
+        let set = read(&[
+            ("FINDING_THRESHOLDS", "automatable = 0.05, juggling=4,"),
+            ("HOURLY_RATE", "85.50"),
+            ("CURRENCY", "USD"),
+            ("WORKING_DAY_HOURS", "7.6"),
+        ])
+        .unwrap();
+        assert_eq!((set.thresholds["automatable"], set.thresholds["juggling"]), (0.05, 4.0));
+        let recovery = set.recovery(76.0);
+        assert_eq!((recovery.working_days, recovery.money), (10.0, Some(6_498.0)));
+        for (name, value) in [
+            ("FINDING_THRESHOLDS", "automatable"),
+            ("FINDING_THRESHOLDS", "automatable=much"),
+            ("HOURLY_RATE", "-1"),
+            ("HOURLY_RATE", "NaN"),
+            ("CURRENCY", "euro"),
+            ("WORKING_DAY_HOURS", "0"),
+        ] {
+            assert!(read(&[(name, value)]).unwrap_err().to_string().contains(name), "{name}={value}");
+        }
+    }
+}

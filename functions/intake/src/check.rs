@@ -1,0 +1,131 @@
+//! How a mapping fits a source: what an operator wants to know before the first run.
+
+use std::collections::BTreeSet;
+
+use futures::TryStreamExt;
+use serde::Serialize;
+
+use crate::{
+    IntakeError,
+    address::Address,
+    fit::{field_kind, fits_columns, fits_database},
+    mapping::{BUILT_IN, Mapping, MappingError, ZoneRule},
+    source::{Cell, Record, Snapshot},
+};
+
+/// Records of each section that are looked at.
+const LOOKED_AT: usize = 1_000;
+
+/// A section of the mapping over the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Section {
+    /// Its name.
+    pub section: &'static str,
+    /// Its fields, as they are mapped.
+    pub fields: Vec<Field>,
+    /// Columns that only `source_row` keeps.
+    pub unmapped: Vec<String>,
+}
+
+/// A canonical field over its columns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Field {
+    /// Its name.
+    pub field: &'static str,
+    /// The source's columns, the fallback last.
+    pub columns: Vec<String>,
+    /// What the columns were seen to hold: types, not values.
+    pub seen: BTreeSet<String>,
+    /// What every value must be.
+    pub expects: String,
+    /// Where instants without an offset are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The line of the mapping that says so.
+    pub line: usize,
+}
+
+/// The mapping that ships and fits the source.
+///
+/// # Errors
+/// If none does, why each does not; or if the source cannot be read.
+pub async fn recognise(address: &Address) -> Result<Mapping, IntakeError> {
+    let mut snapshot = Snapshot::open(address).await?;
+    let mut reasons = Vec::new();
+    for (name, _) in BUILT_IN {
+        let mapping = Mapping::load(name)?;
+        match fits(&mapping, address, &mut snapshot).await {
+            Ok(()) => return Ok(mapping),
+            Err(IntakeError::Mapping(error)) => reasons.push(format!("{name} because {}", error.problem)),
+            Err(error) => return Err(error),
+        }
+    }
+    let mut tables = snapshot.tables().await?;
+    tables.sort();
+    let problem = format!(
+        "no mapping that ships fits the source; not {}. Write one, and name it with --mapping FILE; the source has the tables {}",
+        reasons.join("; not "),
+        tables.join(", ")
+    );
+    Err(MappingError { file: address.to_string(), line: 0, problem }.into())
+}
+
+async fn fits(mapping: &Mapping, address: &Address, snapshot: &mut Snapshot) -> Result<(), IntakeError> {
+    fits_database(mapping, address)?;
+    fits_columns(mapping, snapshot).await.map(|_| ())
+}
+
+/// How each section of the mapping reads the source.
+///
+/// # Errors
+/// If the mapping does not fit, or the source cannot be read.
+pub async fn sections(mapping: &Mapping, address: &Address) -> Result<Vec<Section>, IntakeError> {
+    fits_database(mapping, address)?;
+    let mut snapshot = Snapshot::open(address).await?;
+    let described = fits_columns(mapping, &mut snapshot).await?;
+    let mut sections = Vec::new();
+    for (section, from) in mapping.sections() {
+        let columns = described.get(section).map(Vec::as_slice).unwrap_or_default();
+        let names = columns.iter().map(|column| column.name.clone()).collect();
+        // The SELECT may end with a comment.
+        let few = format!("SELECT * FROM (\n{}\n) AS looked_at LIMIT {LOOKED_AT}", from.select);
+        let looked_at: Vec<Record> = snapshot.records(&few, names).try_collect().await?;
+        let seen = |name: &str| -> BTreeSet<String> {
+            let declared = columns.iter().find(|column| column.name == name).map(|column| column.type_name.clone());
+            match declared.filter(|name| !name.is_empty()) {
+                Some(declared) => BTreeSet::from([declared]),
+                None => looked_at.iter().map(|record| record.get(name)).map(Cell::kind).map(str::to_owned).collect(),
+            }
+        };
+        let field = |(field, mapped): (&&'static str, &crate::mapping::ColumnMapping)| {
+            let read: Vec<String> = mapped.columns.iter().chain(&mapped.fallback).cloned().collect();
+            let zone = mapped.zone.map(|zone| match zone {
+                ZoneRule::Fixed(zone) => zone.name().to_owned(),
+                ZoneRule::Local => "local".to_owned(),
+            });
+            Field {
+                field,
+                seen: read.iter().flat_map(|name| seen(name)).collect(),
+                columns: read,
+                expects: mapped.expects(field_kind(section, field)),
+                zone,
+                line: mapped.line,
+            }
+        };
+        let fields: Vec<Field> = from.columns.iter().map(field).collect();
+        let mapped = |name: &str| fields.iter().any(|field| field.columns.iter().any(|column| column == name));
+        let unmapped =
+            columns.iter().filter(|column| !mapped(&column.name)).map(|column| column.name.clone()).collect();
+        sections.push(Section { section, fields, unmapped });
+    }
+    snapshot.close().await;
+    Ok(sections)
+}
+
+/// Which zone decides the local day of an activity, in words.
+pub fn zone_rule(mapping: &Mapping, organisation: chrono_tz::Tz) -> String {
+    let says = |entity| mapping.entities.get(&entity).is_some_and(|from| from.columns.contains_key("time_zone"));
+    let record = says(shared::lake::Entity::Activities).then_some("the record's own, else ");
+    let person = says(shared::lake::Entity::Users).then_some("the person's, else ");
+    format!("{}{}{organisation}", record.unwrap_or_default(), person.unwrap_or_default())
+}

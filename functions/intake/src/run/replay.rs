@@ -1,0 +1,175 @@
+//! Replaying quarantine: what a mended mapping can translate comes in without the source.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fs::File,
+};
+
+use shared::{
+    activity::Activity,
+    column::Columns,
+    dimension::{self, Member},
+    lake::{Entity, LakeError, LakeKey, Partition, parquet_file::Reader},
+};
+
+use super::{IntakeError, Run, Sorting, Waiting};
+use crate::{
+    base::{activities, unreadable},
+    days::Placed,
+    mapping::EntityMapping,
+    quarantine::{Row, rows},
+    source::Record,
+    translate::{ActivityTranslator, Dimensions, Rejected, Translated, dimension as translate_dimension, key},
+};
+
+/// The newest quarantine of an entity, which can be read again and again.
+struct Refused {
+    key: LakeKey,
+    file: File,
+}
+
+impl Refused {
+    fn rows(&self) -> Result<impl Iterator<Item = Result<Row, LakeError>> + use<>, LakeError> {
+        rows(&self.key, self.file.try_clone()?)
+    }
+}
+
+/// The source record of a refused row, if the present mapping can read it at all: it has every column that is read now, and
+/// what is wrong with it is not its key.
+fn readable(row: &Row, section: &str, from: &EntityMapping) -> Option<Record> {
+    let record =
+        Record::from_json(&row.source_row).filter(|_| row.section == section && row.reason != "repeated_key")?;
+    let mut read = from.columns.values().flat_map(|column| column.columns.iter().chain(&column.fallback));
+    read.all(|column| record.has(column)).then_some(record)
+}
+
+impl Run<'_> {
+    pub(super) async fn replay(&mut self) -> Result<(), IntakeError> {
+        let (mut captured, mut waiting) = (BTreeMap::new(), Vec::new());
+        for entity in [Entity::Teams, Entity::Users, Entity::Sprints, Entity::Stereotypes] {
+            let (members, changed) = self.replay_dimension(entity).await?;
+            let Some(members) = members else { continue };
+            if changed {
+                waiting.push(Waiting { entity, sealed: self.seal_dimension(entity, &members)? });
+            }
+            captured.insert(entity, members);
+        }
+        self.replay_activities(&Dimensions::new(captured), waiting).await?;
+        self.quarantine().await?;
+        if self.record.counts.balanced() { Ok(()) } else { Err(IntakeError::Unbalanced(self.record.counts)) }
+    }
+
+    async fn refused(&self, entity: Entity) -> Result<Option<Refused>, LakeError> {
+        let prefix = format!("quarantine/{}/", entity.name());
+        let Some(newest) = self.intake.lake.list(&prefix, None).await?.pop() else { return Ok(None) };
+        let file = self.intake.lake.fetch(&newest.key).await?;
+        Ok(Some(Refused { key: newest.key, file }))
+    }
+
+    /// The members that were captured last and those that can be translated now, and whether there are any such.
+    async fn replay_dimension(&mut self, entity: Entity) -> Result<(Option<Vec<Member>>, bool), IntakeError> {
+        let from = self.intake.mapping.entities.get(&entity);
+        let members = dimension::newest_whole(&self.intake.lake, entity).await?.1;
+        let before = members.len();
+        let mut members: BTreeMap<String, Member> =
+            members.into_iter().map(|member| (member.id.clone(), member)).collect();
+        let refused = self.refused(entity).await?;
+        for row in refused.iter().map(Refused::rows).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+            let row = row?;
+            let Some((from, record)) = from.and_then(|from| Some((from, readable(&row, entity.name(), from)?))) else {
+                self.quarantine_row(entity, &row)?;
+                continue;
+            };
+            match translate_dimension(entity, from, self.intake.time_zone, &record) {
+                Ok(member) if members.contains_key(&member.id) => {
+                    self.reject(Rejected::repeated(entity, key(entity), member.id, row.source_row))?;
+                }
+                Ok(member) => {
+                    members.insert(member.id.clone(), Member { source_row: row.source_row, ..member });
+                }
+                Err(rejected) => self.reject(Rejected { source_row: row.source_row, ..*rejected })?,
+            }
+        }
+        let changed = members.len() > before;
+        Ok((from.map(|_| members.into_values().collect()), changed))
+    }
+
+    async fn replay_activities(&mut self, known: &Dimensions, waiting: Vec<Waiting>) -> Result<(), IntakeError> {
+        let (intake, entity) = (self.intake, Entity::Activities);
+        let Some(from) = intake.mapping.entities.get(&entity) else { return Ok(()) };
+        let translator = ActivityTranslator::new(&intake.mapping, from, known, intake.time_zone);
+        let refused = self.refused(entity).await?;
+        let refused: Vec<Refused> = refused.into_iter().collect();
+        // Which days change, and by which keys: those that another day has may not come again.
+        let (mut days, mut keys) = (BTreeSet::new(), HashSet::new());
+        for row in refused.iter().map(Refused::rows).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+            let Some(record) = readable(&row?, entity.name(), from) else { continue };
+            if let Translated::Activity(day, activity) = translator.translate(&record) {
+                days.insert(day);
+                keys.insert(activity.activity_id);
+            }
+        }
+        let taken = self.taken(keys).await?;
+
+        let Sorting { to_sorter, sealed, sorter } = Sorting::start(&intake.mapping.name);
+        for row in refused.iter().map(Refused::rows).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+            let row = row?;
+            self.record.counts.read += 1;
+            let Some(record) = readable(&row, entity.name(), from) else {
+                self.quarantine_row(entity, &row)?;
+                continue;
+            };
+            match translator.translate(&record) {
+                Translated::Open => self.record.counts.open += 1,
+                Translated::Rejected(rejected) => self.reject(Rejected { source_row: row.source_row, ..*rejected })?,
+                Translated::Activity(_, activity) if taken.contains(&activity.activity_id) => {
+                    self.reject(Rejected::repeated(entity, key(entity), activity.activity_id, row.source_row))?;
+                }
+                // The record as it was kept, so that the source's own next run writes the same bytes.
+                Translated::Activity(day, activity) => {
+                    let activity = Box::new(Activity { source_row: row.source_row, ..*activity });
+                    if to_sorter.send(Placed { day, activity }).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        for day in days {
+            let Some(captured) = self.newest.get(&day) else { continue };
+            let partition = Partition { day, generation: captured.generation };
+            let base = LakeKey::Activities { partition, sha256: captured.sha256 };
+            let file = intake.lake.fetch(&base).await?;
+            for batch in Reader::open(&base, file)?.batches(None)? {
+                for activity in activities(&base, &batch?)? {
+                    self.record.counts.read += 1;
+                    if to_sorter.send(Placed { day, activity: Box::new(activity) }).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        drop(to_sorter);
+        self.publish_days(sealed, false, waiting).await?;
+        sorter.await.map_err(|_| IntakeError::Panicked)??;
+        Ok(())
+    }
+
+    /// Those of `keys` that a captured activity has, on whatever day.
+    async fn taken(&self, keys: HashSet<String>) -> Result<HashSet<String>, LakeError> {
+        let mut taken = HashSet::new();
+        if keys.is_empty() {
+            return Ok(taken);
+        }
+        for (day, captured) in &self.newest {
+            let partition = Partition { day: *day, generation: captured.generation };
+            let base = LakeKey::Activities { partition, sha256: captured.sha256 };
+            let file = self.intake.lake.fetch(&base).await?;
+            for batch in Reader::open(&base, file)?.batches(Some(&["activity_id"]))? {
+                let batch = batch?;
+                let ids = batch.text("activity_id").map_err(|error| unreadable(&base, error))?;
+                taken.extend(ids.iter().flatten().filter(|id| keys.contains(*id)).map(str::to_owned));
+            }
+        }
+        Ok(taken)
+    }
+}

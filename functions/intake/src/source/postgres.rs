@@ -1,0 +1,167 @@
+//! A PostgreSQL server, read in one transaction.
+//!
+//! Statements go by the simple protocol, whose answers are text for every type: what a value looks like is PostgreSQL's
+//! own notation, and no type needs a decoder. It also leaves no prepared statement behind, so a pooler that shares
+//! connections by transaction may stand in between.
+
+use std::{io, sync::Arc, time::Duration};
+
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use sqlx::{
+    AssertSqlSafe, Column, Connection, PgConnection, Row, TypeInfo, ValueRef,
+    postgres::{PgRow, PgValueRef},
+};
+
+use super::{Cell, Family, Record, Said, SourceColumn, SourceError};
+use crate::address::Postgres;
+
+/// How long a server may take to answer at all. A firewall that drops packets would hold a run for minutes.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// The snapshot is taken by the first query of a transaction. A run that is gone without a word must not hold the server
+/// back from cleaning up, so it ends what waits; fifteen minutes is the longest that a run can take. Notices could hold
+/// values, and nobody reads them.
+const BEGIN: &str = "
+    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+    SET LOCAL TimeZone = 'UTC';
+    SET LOCAL DateStyle = 'ISO, YMD';
+    SET LOCAL IntervalStyle = 'postgres';
+    SET LOCAL extra_float_digits = 1;
+    SET LOCAL bytea_output = 'hex';
+    SET LOCAL client_min_messages = 'error';
+    SET LOCAL lock_timeout = '10s';
+    SET LOCAL statement_timeout = '15min';
+    SET LOCAL idle_in_transaction_session_timeout = '5min';
+    SELECT 1";
+
+/// What may be named in a SELECT as it stands here.
+const TABLES: &str = "
+    SELECT CASE WHEN pg_table_is_visible(c.oid) THEN c.relname ELSE n.nspname || '.' || c.relname END
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'";
+
+pub(super) struct Snapshot {
+    connection: PgConnection,
+}
+
+impl Snapshot {
+    pub(super) async fn open(address: &Postgres) -> Result<Self, SourceError> {
+        let server = address.server();
+        let connecting = tokio::time::timeout(CONNECT, PgConnection::connect_with(&address.options)).await;
+        let connected = connecting.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+        let local = address.options.get_socket().is_some();
+        let mut connection = connected.map_err(|error| not_connected(server.clone(), local, error))?;
+        let begun = sqlx::raw_sql(BEGIN).execute(&mut connection).await;
+        begun.map_err(|error| SourceError::Session { server, source: error.into() })?;
+        Ok(Self { connection })
+    }
+
+    pub(super) async fn tables(&mut self) -> Result<Vec<String>, SourceError> {
+        let failed = |error| not_read("list its tables", error);
+        let rows = sqlx::raw_sql(TABLES).fetch_all(&mut self.connection).await.map_err(failed)?;
+        let name = |row: &PgRow| Ok(row.try_get_raw(0)?.as_str().map_err(sqlx::Error::Decode)?.to_owned());
+        rows.iter().map(name).collect::<Result<_, sqlx::Error>>().map_err(failed)
+    }
+
+    /// One row of NULLs says what the columns are, without a prepared statement and without running the SELECT.
+    pub(super) async fn describe(&mut self, select: &str) -> Result<Vec<SourceColumn>, SourceError> {
+        let failed = |error: sqlx::Error| SourceError::Read { action: "prepare the SELECT", source: error.into() };
+        // A SELECT that is refused would abort the transaction, and with it the look for the right name.
+        sqlx::raw_sql("SAVEPOINT columns").execute(&mut self.connection).await.map_err(failed)?;
+        // The SELECT may end with a comment.
+        let probe = format!("SELECT given.* FROM (SELECT 1) AS one LEFT JOIN (\n{select}\n) AS given ON false");
+        let row = sqlx::raw_sql(AssertSqlSafe(probe)).fetch_one(&mut self.connection).await;
+        let end = if row.is_ok() { "RELEASE SAVEPOINT columns" } else { "ROLLBACK TO SAVEPOINT columns" };
+        // Where the connection is lost, the first error is the one that counts.
+        let ended = sqlx::raw_sql(end).execute(&mut self.connection).await;
+        let row = row.map_err(failed)?;
+        ended.map_err(failed)?;
+        let described = row.columns().iter().map(|column| SourceColumn {
+            name: column.name().to_owned(),
+            type_name: column.type_info().name().to_lowercase(),
+            family: family(column.type_info().name()),
+        });
+        Ok(described.collect())
+    }
+
+    pub(super) fn records(
+        &mut self,
+        select: &str,
+        columns: Arc<[String]>,
+    ) -> BoxStream<'_, Result<Record, SourceError>> {
+        let failed = |error| not_read("give all its records", error);
+        let rows = sqlx::raw_sql(AssertSqlSafe(select)).fetch(&mut self.connection);
+        let records = rows.map_err(failed).and_then(move |row| {
+            let cells: Result<Vec<Cell>, sqlx::Error> =
+                (0..columns.len()).map(|index| Ok(cell(&row.try_get_raw(index)?))).collect();
+            std::future::ready(cells.map(|cells| Record::new(columns.clone(), cells)).map_err(failed))
+        });
+        records.boxed()
+    }
+
+    pub(super) async fn close(self) {
+        // Everything is read, and the server ends the session by itself if it does not hear this.
+        let _ = self.connection.close().await;
+    }
+}
+
+fn not_connected(server: String, local: bool, error: sqlx::Error) -> SourceError {
+    match error {
+        sqlx::Error::Tls(_) => SourceError::Tls { server, source: error },
+        sqlx::Error::Io(ref cause) => match cause.kind() {
+            // So rustls reports a certificate that it does not trust.
+            io::ErrorKind::InvalidData => SourceError::Tls { server, source: error },
+            // No connection over TCP fails so: it is a file of certificates that is not there.
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied if !local => {
+                SourceError::Tls { server, source: error }
+            }
+            _ => SourceError::Unreachable { server, source: error },
+        },
+        error => match Said::from(error) {
+            // Class 28: invalid authorization specification. The message names the user.
+            Said::Server { code, .. } if code.starts_with("28") => SourceError::Refused { server, code },
+            source => SourceError::Session { server, source },
+        },
+    }
+}
+
+/// Classes 22 and 23 are about values, P0 is what a function of the source says; all of them may repeat what they read.
+fn not_read(action: &'static str, error: sqlx::Error) -> SourceError {
+    match Said::from(error) {
+        Said::Server { code, .. } if ["22", "23", "P0"].iter().any(|class| code.starts_with(class)) => {
+            SourceError::Value { action, code }
+        }
+        source => SourceError::Read { action, source },
+    }
+}
+
+fn family(type_name: &str) -> Family {
+    match type_name {
+        "INT2" | "INT4" | "INT8" | "FLOAT4" | "FLOAT8" | "NUMERIC" => Family::Number,
+        "BOOL" => Family::Boolean,
+        "TIMESTAMPTZ" => Family::TimestampTz,
+        "TIMESTAMP" => Family::Timestamp,
+        "DATE" => Family::Date,
+        "TIME" => Family::Time,
+        "INTERVAL" => Family::Interval,
+        _ => Family::Other,
+    }
+}
+
+/// PostgreSQL's types belong to columns. What JSON has a type for keeps it; anything else is PostgreSQL's text.
+fn cell(value: &PgValueRef<'_>) -> Cell {
+    // Only NULL has no bytes.
+    let Ok(bytes) = value.as_bytes() else { return Cell::Null };
+    let Ok(text) = std::str::from_utf8(bytes) else { return Cell::Bytes(bytes.to_vec()) };
+    let typed = match value.type_info().name() {
+        "BOOL" => match text {
+            "t" => Some(Cell::Boolean(true)),
+            "f" => Some(Cell::Boolean(false)),
+            _ => None,
+        },
+        "INT2" | "INT4" | "INT8" => text.parse().ok().map(Cell::Integer),
+        "FLOAT4" | "FLOAT8" => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Cell::Real),
+        _ => None,
+    };
+    typed.unwrap_or_else(|| Cell::Text(text.to_owned()))
+}
