@@ -22,9 +22,9 @@ let server, browser, data, base;
 async function executable() {
   const known = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/google-chrome"].filter(Boolean);
   const found = known.find((path) => existsSync(path));
-  if (found) return { executablePath: found, args: ["--no-sandbox"] };
-  const packed = (await import(tools.resolve("@sparticuz/chromium"))).default;
-  return { executablePath: await packed.executablePath(), args: [...packed.args, "--no-sandbox"] };
+  const packed = async () => (await import(tools.resolve("@sparticuz/chromium"))).default.executablePath();
+  // The package's own arguments are left out: they run everything in one process, which ends when a context is closed.
+  return { executablePath: found ?? (await packed()), args: ["--no-sandbox", "--disable-gpu"] };
 }
 
 function freePort() {
