@@ -13,7 +13,7 @@ export WASTEWALK_PYTHON := $(CURDIR)/$(READERS)/bin/python
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run watch build test unit browser deployed lint format template tools clean
+.PHONY: help run watch build test unit browser deployed lint format template tools mariadb clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,7 +67,16 @@ template: $(SAM)/.made $(MINISTACK)/.made ## Check template.yaml and samconfig.t
 	  AWS_DEFAULT_REGION=us-east-1 $(SAM)/cli/bin/sam validate --lint --config-env $$environment || exit 1; \
 	done
 
-tools: $(READERS)/.made $(LAMBDA)/.made $(BROWSER)/.made ## Install what the tests use beside Rust, into .tools
+tools: $(READERS)/.made $(LAMBDA)/.made $(BROWSER)/.made mariadb ## Install what the tests use beside Rust, into .tools
+
+# No package of Python or Node carries a MariaDB server, so it is the machine's.
+mariadb:
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin:/usr/libexec" command -v mariadbd >/dev/null || if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends mariadb-server-core; \
+	else \
+	  echo "The tests need a MariaDB server, 10.6 or newer: install mariadb-server-core (Debian, Ubuntu) or mariadb, so that mariadbd is on the PATH." >&2; \
+	  exit 1; \
+	fi
 
 $(READERS)/.made: tests/requirements.txt
 	$(PYTHON) -m venv --clear $(READERS)

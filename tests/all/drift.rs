@@ -10,10 +10,7 @@ use shared::telemetry::chain;
 use wastewalk::{progress::Show, up};
 use wastewalk_tests::{House, files, foreign, json};
 
-use crate::{
-    live::alone,
-    postgres::{Database, SCHEMA, Server},
-};
+use crate::{live::alone, mariadb, postgres};
 
 const SQLITE: &str = "
     CREATE TABLE teams (id INTEGER PRIMARY KEY, name TEXT);
@@ -49,26 +46,52 @@ fn organisation() -> String {
     )
 }
 
-/// The same organisation in either database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Postgres,
+    Sqlite,
+    Mariadb,
+}
+
+const KINDS: [Kind; 3] = [Kind::Postgres, Kind::Sqlite, Kind::Mariadb];
+
+/// The same organisation in any database.
 struct Site {
     house: House,
-    database: Option<Database<'static>>,
+    server: Option<Database>,
+}
+
+enum Database {
+    Postgres(postgres::Database<'static>),
+    Mariadb(mariadb::Database<'static>),
 }
 
 impl Site {
-    async fn new(postgres: bool) -> anyhow::Result<Self> {
-        if !postgres {
-            let house = House::of(&format!("{SQLITE}{}", organisation())).await?;
-            return Ok(Self { house, database: None });
-        }
-        let database = Server::get().await?.database(&format!("{SCHEMA}{}", organisation())).await?;
-        let house = House::at(&database.url(), Mapping::load("reference")?)?;
-        Ok(Self { house, database: Some(database) })
+    async fn new(kind: Kind) -> anyhow::Result<Self> {
+        let (url, server) = match kind {
+            Kind::Sqlite => {
+                let house = House::of(&format!("{SQLITE}{}", organisation())).await?;
+                return Ok(Self { house, server: None });
+            }
+            Kind::Postgres => {
+                let statements = format!("{}{}", postgres::SCHEMA, organisation());
+                let database = postgres::Server::get().await?.database(&statements).await?;
+                (database.url(), Database::Postgres(database))
+            }
+            Kind::Mariadb => {
+                // It knows no `Z`, and the session is in UTC.
+                let statements = format!("{}{}", mariadb::SCHEMA, organisation().replace("Z'", "'"));
+                let database = mariadb::Server::get().await?.database(&statements).await?;
+                (database.url(), Database::Mariadb(database))
+            }
+        };
+        Ok(Self { house: House::at(&url, Mapping::load("reference")?)?, server: Some(server) })
     }
 
     async fn execute(&self, statements: &str) -> anyhow::Result<()> {
-        match &self.database {
-            Some(database) => database.execute(statements).await,
+        match &self.server {
+            Some(Database::Postgres(database)) => database.execute(statements).await,
+            Some(Database::Mariadb(database)) => database.execute(statements).await,
             None => self.house.execute(statements).await,
         }
     }
@@ -111,10 +134,21 @@ impl Site {
 struct Drift {
     postgres: &'static str,
     sqlite: &'static str,
-    /// What a run says in either database, if it stops.
-    stops: Option<[&'static str; 2]>,
+    mariadb: &'static str,
+    /// What a run says in each of the databases, if it stops.
+    stops: Option<[&'static str; 3]>,
     /// What of the mapping is changed then.
     mend: Option<(&'static str, &'static str)>,
+}
+
+impl Drift {
+    fn statements(&self, kind: Kind) -> &'static str {
+        match kind {
+            Kind::Postgres => self.postgres,
+            Kind::Sqlite => self.sqlite,
+            Kind::Mariadb => self.mariadb,
+        }
+    }
 }
 
 const DURATION: &str = "duration_seconds = { column = \"duration\", unit = \"seconds\" }";
@@ -126,9 +160,12 @@ const DRIFTS: &[Drift] = &[
             ALTER TABLE activities ALTER duration TYPE time USING time '00:00' + duration * interval '1 second'",
         sqlite: "DELETE FROM activities WHERE duration >= 86400;
             UPDATE activities SET duration = time(duration, 'unixepoch')",
+        mariadb: "ALTER TABLE activities ADD t TIME; UPDATE activities SET t = sec_to_time(duration);
+            ALTER TABLE activities DROP duration, CHANGE t duration TIME",
         stops: Some([
             "activities.duration_seconds expects a number of seconds, and the column `duration` has the type time; declare format = \"time\"",
             "119 of 124 records cannot be translated, so nothing was written; most often, 119 times, activities.duration_seconds is `unreadable`",
+            "activities.duration_seconds expects a number of seconds, and the column `duration` has the type time; declare format = \"time\"",
         ]),
         mend: Some(("unit = \"seconds\"", "format = \"time\"")),
     },
@@ -137,8 +174,12 @@ const DRIFTS: &[Drift] = &[
         postgres: "ALTER TABLE activities ALTER duration TYPE interval USING justify_hours(duration * interval '1 second')",
         sqlite: "UPDATE activities SET duration =
             CASE WHEN duration >= 86400 THEN '1 day ' ELSE '' END || time(duration % 86400, 'unixepoch')",
+        mariadb: "ALTER TABLE activities ADD t TEXT; UPDATE activities SET t = concat(
+            CASE WHEN duration >= 86400 THEN '1 day ' ELSE '' END, sec_to_time(duration % 86400));
+            ALTER TABLE activities DROP duration, CHANGE t duration TEXT",
         stops: Some([
             "the column `duration` has the type interval; declare format = \"interval\"",
+            "expects a number of seconds, and this is text with `:` in it",
             "expects a number of seconds, and this is text with `:` in it",
         ]),
         mend: Some(("unit = \"seconds\"", "format = \"interval\"")),
@@ -148,6 +189,7 @@ const DRIFTS: &[Drift] = &[
         postgres: "ALTER TABLE activities ALTER duration TYPE text",
         sqlite: "ALTER TABLE activities RENAME COLUMN duration TO d; ALTER TABLE activities ADD duration TEXT;
             UPDATE activities SET duration = d",
+        mariadb: "ALTER TABLE activities MODIFY duration TEXT",
         stops: None,
         mend: None,
     },
@@ -156,6 +198,7 @@ const DRIFTS: &[Drift] = &[
         sqlite:
             "UPDATE activities SET duration = duration || '.00'; ALTER TABLE activities RENAME COLUMN duration TO d;
             ALTER TABLE activities ADD duration REAL; UPDATE activities SET duration = d",
+        mariadb: "ALTER TABLE activities MODIFY duration DECIMAL(12, 2)",
         stops: None,
         mend: None,
     },
@@ -163,15 +206,18 @@ const DRIFTS: &[Drift] = &[
         postgres: "ALTER TABLE activities ALTER in_sprint TYPE text, ALTER rating TYPE bigint, ALTER user_id TYPE text,
             DROP CONSTRAINT activities_user_id_fkey",
         sqlite: "UPDATE activities SET in_sprint = CASE in_sprint WHEN 1 THEN 'true' WHEN 0 THEN 'false' END",
+        mariadb: "ALTER TABLE activities MODIFY in_sprint TEXT, MODIFY rating BIGINT UNSIGNED",
         stops: None,
         mend: None,
     },
     Drift {
         postgres: "ALTER TABLE activities ALTER started_at TYPE timestamp USING started_at AT TIME ZONE 'UTC'",
         sqlite: "UPDATE activities SET started_at = replace(replace(started_at, 'T', ' '), 'Z', '')",
+        mariadb: "ALTER TABLE activities MODIFY started_at DATETIME NOT NULL",
         stops: Some([
             "activities.started_at expects an instant with an offset (`rfc3339`), and the column `started_at` has the type timestamp; declare format = \"iso\"",
             "activities.started_at is `unreadable`: line",
+            "activities.started_at expects an instant with an offset (`rfc3339`), and the column `started_at` has the type datetime; declare format = \"iso\"",
         ]),
         mend: Some((
             "started_at = { column = \"started_at\", format = \"rfc3339\" }",
@@ -182,30 +228,32 @@ const DRIFTS: &[Drift] = &[
     Drift {
         postgres: "ALTER TABLE activities RENAME duration TO duration_s",
         sqlite: "ALTER TABLE activities RENAME duration TO duration_s",
-        stops: Some(["which the source does not give; did you mean `duration_s`?"; 2]),
+        mariadb: "ALTER TABLE activities RENAME COLUMN duration TO duration_s",
+        stops: Some(["which the source does not give; did you mean `duration_s`?"; 3]),
         mend: Some((DURATION, "duration_seconds = { column = \"duration_s\", unit = \"seconds\" }")),
     },
     Drift {
         postgres: "ALTER TABLE users ADD zone text; UPDATE users SET zone = timezone; ALTER TABLE users DROP timezone",
         sqlite: "ALTER TABLE users ADD zone TEXT; UPDATE users SET zone = timezone; ALTER TABLE users DROP timezone",
-        stops: Some(["users.time_zone reads the column `timezone`, which the source does not give"; 2]),
+        mariadb: "ALTER TABLE users ADD zone TEXT; UPDATE users SET zone = timezone; ALTER TABLE users DROP timezone",
+        stops: Some(["users.time_zone reads the column `timezone`, which the source does not give"; 3]),
         mend: Some(("time_zone = \"timezone\"", "time_zone = \"zone\"")),
     },
 ];
 
-async fn follow(drift: &Drift, postgres: bool) -> anyhow::Result<()> {
-    let mut site = Site::new(postgres).await?;
+async fn follow(drift: &Drift, kind: Kind) -> anyhow::Result<()> {
+    let mut site = Site::new(kind).await?;
     let stack = alone(&site.house).await?;
     stack.read_source().await?;
     let (before, captured) = (site.canonical()?, site.captured()?);
     assert_eq!(before.as_object().map(serde_json::Map::len), Some(ACTIVITIES));
-    site.execute(if postgres { drift.postgres } else { drift.sqlite }).await?;
+    site.execute(drift.statements(kind)).await?;
     let run = stack.read_source().await;
     match drift.stops {
         None => assert_eq!(run?.counts.quarantined, 0),
         Some(says) => {
             let said = chain(run.err().context("the run must stop")?.as_ref());
-            assert!(said.contains(says[usize::from(!postgres)]), "{said}");
+            assert!(said.contains(says[kind as usize]), "{said}");
             // The line of the mapping, and no value.
             let reference = BUILT_IN[0].1;
             let (from, to) = drift.mend.context("a way to mend it")?;
@@ -224,7 +272,7 @@ async fn follow(drift: &Drift, postgres: bool) -> anyhow::Result<()> {
     let expected = expected.as_object_mut().context("rows")?;
     expected.retain(|key, _| after.get(key).is_some());
     ensure!(expected.len() as u64 == run.counts.read && run.counts.quarantined == 0, "{:?}", run.counts);
-    assert_eq!(&Value::from(expected.clone()), &after, "{}", drift.postgres);
+    assert_eq!(&Value::from(expected.clone()), &after, "{}", drift.statements(kind));
     stack.stop().await
 }
 
@@ -232,7 +280,7 @@ async fn follow(drift: &Drift, postgres: bool) -> anyhow::Result<()> {
 async fn a_column_that_is_retyped_renamed_or_dropped_gives_the_same_rows_or_stops_the_run_in_postgresql()
 -> anyhow::Result<()> {
     for drift in DRIFTS {
-        follow(drift, true).await.with_context(|| drift.postgres)?;
+        follow(drift, Kind::Postgres).await.with_context(|| drift.postgres)?;
     }
     Ok(())
 }
@@ -241,21 +289,32 @@ async fn a_column_that_is_retyped_renamed_or_dropped_gives_the_same_rows_or_stop
 async fn a_column_that_is_retyped_renamed_or_dropped_gives_the_same_rows_or_stops_the_run_in_sqlite()
 -> anyhow::Result<()> {
     for drift in DRIFTS {
-        follow(drift, false).await.with_context(|| drift.sqlite)?;
+        follow(drift, Kind::Sqlite).await.with_context(|| drift.sqlite)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_is_retyped_renamed_or_dropped_gives_the_same_rows_or_stops_the_run_in_mariadb()
+-> anyhow::Result<()> {
+    for drift in DRIFTS {
+        follow(drift, Kind::Mariadb).await.with_context(|| drift.mariadb)?;
     }
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_column_that_is_added_is_kept_and_one_that_may_be_null_now_costs_only_its_own_rows() -> anyhow::Result<()> {
-    for postgres in [true, false] {
-        let site = Site::new(postgres).await?;
+    for kind in KINDS {
+        let site = Site::new(kind).await?;
         let stack = alone(&site.house).await?;
         stack.read_source().await?;
         let before = site.canonical()?;
         site.execute("ALTER TABLE activities ADD mood text; UPDATE activities SET mood = 'fine'").await?;
-        if postgres {
-            site.execute("ALTER TABLE activities ALTER started_at DROP NOT NULL").await?;
+        match kind {
+            Kind::Postgres => site.execute("ALTER TABLE activities ALTER started_at DROP NOT NULL").await?,
+            Kind::Mariadb => site.execute("ALTER TABLE activities MODIFY started_at TIMESTAMP NULL").await?,
+            Kind::Sqlite => {}
         }
         site.execute("UPDATE activities SET started_at = NULL WHERE id = 5").await?;
         let run = stack.read_source().await?;
@@ -273,11 +332,11 @@ async fn a_column_that_is_added_is_kept_and_one_that_may_be_null_now_costs_only_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_captured_before_a_drift_is_served_on_and_health_says_why_it_is_old() -> anyhow::Result<()> {
-    for postgres in [true, false] {
-        let site = Site::new(postgres).await?;
+    for kind in KINDS {
+        let site = Site::new(kind).await?;
         let (stack, _) = site.house.worked().await?;
         let before = json(&stack, "/v1/insights").await?;
-        site.execute(if postgres { DRIFTS[0].postgres } else { DRIFTS[0].sqlite }).await?;
+        site.execute(DRIFTS[0].statements(kind)).await?;
         let failed = up::work(&stack, Show::Nothing).await?.run.expect_err("the duration is a time now");
         let health = json(&stack, "/v1/health").await?;
         assert_eq!(health["status"], "failing");
@@ -290,7 +349,7 @@ async fn what_was_captured_before_a_drift_is_served_on_and_health_says_why_it_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_few_refused_records_are_quarantined_and_more_than_a_few_stop_the_run() -> anyhow::Result<()> {
-    let site = Site::new(false).await?;
+    let site = Site::new(Kind::Sqlite).await?;
     let stack = alone(&site.house).await?;
     // Of 125 records: fifty are a few, whatever their share.
     site.execute("UPDATE activities SET rating = 9 WHERE id < 50").await?;
@@ -329,7 +388,7 @@ const REPLAYED: &str = "
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_mended_mapping_can_read_comes_in_from_quarantine_without_the_source_and_as_the_source_would_give_it()
 -> anyhow::Result<()> {
-    let mut site = Site::new(false).await?;
+    let mut site = Site::new(Kind::Sqlite).await?;
     site.execute(REPLAYED).await?;
     let stack = alone(&site.house).await?;
     let run = stack.read_source().await?;
@@ -381,7 +440,7 @@ async fn what_a_mended_mapping_can_read_comes_in_from_quarantine_without_the_sou
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_takes_in_no_key_twice_and_nothing_that_lacks_a_column() -> anyhow::Result<()> {
-    let mut site = Site::new(false).await?;
+    let mut site = Site::new(Kind::Sqlite).await?;
     site.execute("ALTER TABLE activities RENAME TO old; CREATE TABLE activities AS SELECT * FROM old").await?;
     // Two of one key on two days, of which one cannot be read; and one that can be read in a column only that is not there.
     site.execute(

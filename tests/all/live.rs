@@ -39,7 +39,7 @@ pub async fn alone(house: &House) -> anyhow::Result<Stack> {
 }
 
 /// The lake's rows of now, by key, as a foreign reader sees them.
-fn rows(house: &House, columns: &[&str]) -> anyhow::Result<Value> {
+pub fn rows(house: &House, columns: &[&str]) -> anyhow::Result<Value> {
     let lake = house.lake();
     foreign("rows.py", &[&[lake.to_str().context("UTF-8")?], columns].concat())
 }

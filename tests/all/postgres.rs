@@ -132,21 +132,27 @@ pub const SCHEMA: &str = "
         duration integer, in_sprint boolean, rating smallint, note text, created_at timestamptz NOT NULL,
         updated_at timestamptz NOT NULL);";
 
-/// The demo organisation, row for row.
-pub async fn demo_organisation(server: &Server) -> anyhow::Result<Database<'_>> {
-    let database = server.database(SCHEMA).await?;
+/// The demo organisation, row for row: a literal in quotes takes the type of the column that it is put into.
+pub async fn demo_rows() -> anyhow::Result<Vec<String>> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("demo.sqlite");
     demo::create(&file).await?;
     let mut sqlite = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await?;
+    let mut inserts = Vec::new();
     for table in ["teams", "users", "sprints", "activity_stereotypes", "activities"] {
         let columns: Vec<String> =
             sqlx::query_scalar("SELECT name FROM pragma_table_info(?)").bind(table).fetch_all(&mut sqlite).await?;
-        // A literal in quotes takes the type of the column that it is put into.
         let literals: Vec<String> = columns.iter().map(|column| format!("quote(CAST({column} AS TEXT))")).collect();
         let select = format!("SELECT '(' || {} || ')' FROM {table}", literals.join(" || ',' || "));
         let rows: Vec<String> = sqlx::query_scalar(AssertSqlSafe(select)).fetch_all(&mut sqlite).await?;
-        let insert = format!("INSERT INTO {table} ({}) VALUES {}", columns.join(", "), rows.join(", "));
+        inserts.push(format!("INSERT INTO {table} ({}) VALUES {}", columns.join(", "), rows.join(", ")));
+    }
+    Ok(inserts)
+}
+
+pub async fn demo_organisation(server: &Server) -> anyhow::Result<Database<'_>> {
+    let database = server.database(SCHEMA).await?;
+    for insert in demo_rows().await? {
         database.execute(&insert).await?;
     }
     Ok(database)
@@ -193,7 +199,7 @@ async fn the_same_organisation_in_postgresql_gives_the_same_activities_and_the_r
     sqlite.stop().await
 }
 
-async fn source_rows(snapshot: &mut Snapshot, select: &str) -> anyhow::Result<Vec<Value>> {
+pub async fn source_rows(snapshot: &mut Snapshot, select: &str) -> anyhow::Result<Vec<Value>> {
     let columns = snapshot.columns(select).await?;
     let records: Vec<_> = snapshot.records(select, columns).try_collect().await?;
     Ok(records.iter().map(|record| serde_json::from_str(&record.to_json())).collect::<Result<_, _>>()?)
@@ -406,7 +412,7 @@ async fn a_mapping_that_does_not_fit_is_refused_with_the_nearest_name_and_no_val
 }
 
 /// What answers for AWS Secrets Manager: one secret, whatever it is at the moment.
-async fn secrets(content: Arc<RwLock<String>>) -> anyhow::Result<aws_sdk_secretsmanager::Client> {
+pub async fn secrets(content: Arc<RwLock<String>>) -> anyhow::Result<aws_sdk_secretsmanager::Client> {
     use aws_sdk_secretsmanager::config::{BehaviorVersion, Config, Credentials, Region};
     let answer = async move |headers: HeaderMap, body: String| {
         let asked = headers.get("x-amz-target").and_then(|target| target.to_str().ok());

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use chrono_tz::Tz;
 use futures::TryStreamExt;
 use serde::Serialize;
+use shared::lake::Entity;
 
 use crate::{
     IntakeError,
     address::Address,
-    fit::{field_kind, fits_columns, fits_database},
+    fit::{Fitted, field_kind, fits_columns, fits_database},
     mapping::{BUILT_IN, Mapping, MappingError, ZoneRule},
     source::{Cell, Record, Snapshot},
+    translate::{ActivityTranslator, Dimensions, Translated},
 };
 
 /// Records of each section that are looked at.
@@ -45,26 +48,31 @@ pub struct Field {
     pub line: usize,
 }
 
-/// The mapping that ships and fits the source.
+/// The mapping that ships and fits the source: its SELECTs can be run, its columns are there, and of the first activities
+/// at least one can be read. Two products may have the same columns in other units, and of those only one can be read.
 ///
 /// # Errors
-/// If none does, why each does not; or if the source cannot be read.
+/// If none does, why those that come near do not; or if the source cannot be read.
 pub async fn recognise(address: &Address) -> Result<Mapping, IntakeError> {
     let mut snapshot = Snapshot::open(address).await?;
-    let mut reasons = Vec::new();
+    let (mut near, mut far) = (Vec::new(), Vec::new());
     for (name, _) in BUILT_IN {
         let mapping = Mapping::load(name)?;
         match fits(&mapping, address, &mut snapshot).await {
             Ok(()) => return Ok(mapping),
-            Err(IntakeError::Mapping(error)) => reasons.push(format!("{name} because {}", error.problem)),
+            Err(IntakeError::Mapping(error)) if error.line > 0 && !error.problem.contains("cannot run the SELECT") => {
+                near.push(format!("{name} because {}", error.problem));
+            }
+            Err(IntakeError::Mapping(_)) => far.push(*name),
             Err(error) => return Err(error),
         }
     }
     let mut tables = snapshot.tables().await?;
     tables.sort();
+    // What lacks whole tables is another product.
+    let reasons = if near.is_empty() { far.join(", nor ") } else { near.join("; not ") };
     let problem = format!(
-        "no mapping that ships fits the source; not {}. Write one, and name it with --mapping FILE; the source has the tables {}",
-        reasons.join("; not "),
+        "no mapping that ships fits the source; not {reasons}. Write one, and name it with --mapping FILE; the source has the tables {}",
         tables.join(", ")
     );
     Err(MappingError { file: address.to_string(), line: 0, problem }.into())
@@ -72,7 +80,35 @@ pub async fn recognise(address: &Address) -> Result<Mapping, IntakeError> {
 
 async fn fits(mapping: &Mapping, address: &Address, snapshot: &mut Snapshot) -> Result<(), IntakeError> {
     fits_database(mapping, address)?;
-    fits_columns(mapping, snapshot).await.map(|_| ())
+    let fitted = fits_columns(mapping, snapshot).await?;
+    let (Some(from), Some(read)) = (mapping.entities.get(&Entity::Activities), fitted.get(Entity::Activities.name()))
+    else {
+        return Ok(());
+    };
+    let nothing_known = Dimensions::new([].into());
+    let translator = ActivityTranslator::new(mapping, from, &nothing_known, Tz::UTC);
+    let mut refused = None;
+    for record in looked_at(read, snapshot).await? {
+        match translator.translate(&record) {
+            Translated::Rejected(rejected) => refused = Some(rejected),
+            Translated::Activity(..) | Translated::Open => return Ok(()),
+        }
+    }
+    match refused {
+        None => Ok(()),
+        Some(rejected) => {
+            let line = from.columns.get(rejected.field).map_or(from.line, |column| column.line);
+            let problem = format!("activities.{} is `{}`: {}", rejected.field, rejected.reason, rejected.message);
+            Err(MappingError { file: mapping.file.clone(), line, problem }.into())
+        }
+    }
+}
+
+/// The first records of what is read for a section.
+async fn looked_at(read: &Fitted, snapshot: &mut Snapshot) -> Result<Vec<Record>, IntakeError> {
+    // The SELECT may end with a comment.
+    let few = format!("SELECT * FROM (\n{}\n) AS looked_at LIMIT {LOOKED_AT}", read.select);
+    Ok(snapshot.records(&few, read.names()).try_collect().await?)
 }
 
 /// How each section of the mapping reads the source.
@@ -85,11 +121,8 @@ pub async fn sections(mapping: &Mapping, address: &Address) -> Result<Vec<Sectio
     let described = fits_columns(mapping, &mut snapshot).await?;
     let mut sections = Vec::new();
     for (section, from) in mapping.sections() {
-        let columns = described.get(section).map(Vec::as_slice).unwrap_or_default();
-        let names = columns.iter().map(|column| column.name.clone()).collect();
-        // The SELECT may end with a comment.
-        let few = format!("SELECT * FROM (\n{}\n) AS looked_at LIMIT {LOOKED_AT}", from.select);
-        let looked_at: Vec<Record> = snapshot.records(&few, names).try_collect().await?;
+        let Some(read) = described.get(section) else { continue };
+        let (columns, looked_at) = (&read.columns, looked_at(read, &mut snapshot).await?);
         let seen = |name: &str| -> BTreeSet<String> {
             let declared = columns.iter().find(|column| column.name == name).map(|column| column.type_name.clone());
             match declared.filter(|name| !name.is_empty()) {
@@ -98,7 +131,8 @@ pub async fn sections(mapping: &Mapping, address: &Address) -> Result<Vec<Sectio
             }
         };
         let field = |(field, mapped): (&&'static str, &crate::mapping::ColumnMapping)| {
-            let read: Vec<String> = mapped.columns.iter().chain(&mapped.fallback).cloned().collect();
+            let kind = field_kind(section, field);
+            let read: Vec<String> = mapped.reads(kind).map(|(column, _)| column.clone()).collect();
             let zone = mapped.zone.map(|zone| match zone {
                 ZoneRule::Fixed(zone) => zone.name().to_owned(),
                 ZoneRule::Local => "local".to_owned(),
@@ -107,7 +141,7 @@ pub async fn sections(mapping: &Mapping, address: &Address) -> Result<Vec<Sectio
                 field,
                 seen: read.iter().flat_map(|name| seen(name)).collect(),
                 columns: read,
-                expects: mapped.expects(field_kind(section, field)),
+                expects: mapped.expects(kind),
                 zone,
                 line: mapped.line,
             }

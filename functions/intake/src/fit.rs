@@ -6,7 +6,7 @@ use shared::{lake::Entity, telemetry::chain};
 
 use crate::{
     address::Address,
-    mapping::{FieldKind, MEMBERSHIP_FIELDS, Mapping, MappingError, did_you_mean, fields},
+    mapping::{EntityMapping, FieldKind, MEMBERSHIP_FIELDS, Mapping, MappingError, did_you_mean, fields},
     run::IntakeError,
     source::{Family, Snapshot, SourceColumn},
 };
@@ -27,65 +27,122 @@ pub fn fits_database(mapping: &Mapping, address: &Address) -> Result<(), Mapping
     }
 }
 
-/// The columns that each SELECT yields. Stops before anything is written if one lacks what the mapping reads.
+/// What is read for a section of a mapping.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// The SELECT.
+    pub select: String,
+    /// The columns that it yields.
+    pub columns: Vec<SourceColumn>,
+}
+
+impl Fitted {
+    /// The names of the columns.
+    pub fn names(&self) -> Arc<[String]> {
+        self.columns.iter().map(|column| column.name.clone()).collect()
+    }
+}
+
+/// What is read for each section: the first of its SELECTs that fits. Stops before anything is written if none does.
 pub async fn fits_columns(
     mapping: &Mapping,
     snapshot: &mut Snapshot,
-) -> Result<BTreeMap<&'static str, Vec<SourceColumn>>, IntakeError> {
+) -> Result<BTreeMap<&'static str, Fitted>, IntakeError> {
     let mut checked = BTreeMap::new();
     for (section, from) in mapping.sections() {
-        let refuse =
-            |line: usize, problem: String| Err(MappingError { file: mapping.file.clone(), line, problem }.into());
-        let described = match snapshot.describe(&from.select).await {
-            Ok(described) => described,
-            Err(error) => {
-                let said = chain(&error);
-                let hint = match missing_table(&said) {
-                    Some(name) => did_you_mean(name, &snapshot.tables().await?),
-                    None => String::new(),
-                };
-                return refuse(from.line, format!("the source cannot run the SELECT of {section}: {said}{hint}"));
-            }
-        };
-        let columns: Arc<[String]> = described.iter().map(|column| column.name.clone()).collect();
-        let twice = columns.iter().enumerate().find(|(index, name)| columns[..*index].contains(*name));
-        if let Some((_, name)) = twice {
-            // `source_row` keeps every column under its name, and would lose one of them.
-            let problem = format!("the SELECT of {section} gives the column `{name}` twice; name them apart");
-            return refuse(from.line, problem);
-        }
-        for (field, mapped) in &from.columns {
-            let read = || mapped.columns.iter().chain(&mapped.fallback);
-            let missing = read().find(|name| !columns.contains(name));
-            if let Some(missing) = missing {
-                let problem = format!(
-                    "{section}.{field} reads the column `{missing}`, which the source does not give{}; it gives {}",
-                    did_you_mean(missing, &columns),
-                    columns.join(", ")
-                );
-                return refuse(mapped.line, problem);
-            }
-            let kind = field_kind(section, field);
-            let wrong = described.iter().filter(|column| read().any(|name| *name == column.name));
-            if let Some(wrong) = wrong.into_iter().find(|column| !mapped.accepts(kind, column.family)) {
-                let (expected, SourceColumn { name, type_name, .. }) = (mapped.expects(kind), wrong);
-                let problem = format!(
-                    "{section}.{field} expects {expected}, and the column `{name}` has the type {type_name}{}",
-                    hint(kind, wrong.family)
-                );
-                return refuse(mapped.line, problem);
+        // What is wrong with the first one is what there is to mend.
+        let mut first = None;
+        for select in &from.selects {
+            match fits_select(mapping, section, from, select, snapshot).await {
+                Ok(columns) => {
+                    checked.insert(section, Fitted { select: select.clone(), columns });
+                    break;
+                }
+                Err(Misfit::OfAll(error)) => return Err(error),
+                Err(Misfit::OfOne(error)) => first = first.or(Some(error)),
             }
         }
-        checked.insert(section, described);
+        if let Some(error) = first.filter(|_| !checked.contains_key(section)) {
+            return Err(error.into());
+        }
     }
     Ok(checked)
 }
 
-/// The table that a SELECT names and the source does not have, in the words of SQLite or of PostgreSQL.
+/// Why a SELECT cannot be read.
+enum Misfit {
+    /// The source lacks something that it names; another SELECT may do.
+    OfOne(MappingError),
+    /// It is wrong, forbidden, or the source does not answer.
+    OfAll(IntakeError),
+}
+
+/// The columns that a SELECT yields, if the mapping can read them.
+async fn fits_select(
+    mapping: &Mapping,
+    section: &'static str,
+    from: &EntityMapping,
+    select: &str,
+    snapshot: &mut Snapshot,
+) -> Result<Vec<SourceColumn>, Misfit> {
+    let wrong = |line: usize, problem: String| MappingError { file: mapping.file.clone(), line, problem };
+    let refuse = |line: usize, problem: String| Err(Misfit::OfOne(wrong(line, problem)));
+    let described = match snapshot.describe(select).await {
+        Ok(described) => described,
+        Err(error) if !error.is_answer() => return Err(Misfit::OfAll(error.into())),
+        Err(error) => {
+            let said = chain(&error);
+            let hint = match missing_table(&said) {
+                Some(name) => {
+                    let tables = snapshot.tables().await.map_err(|error| Misfit::OfAll(error.into()))?;
+                    did_you_mean(name, &tables)
+                }
+                None => String::new(),
+            };
+            let problem = wrong(from.line, format!("the source cannot run the SELECT of {section}: {said}{hint}"));
+            return Err(match error.is_unknown_name() {
+                true => Misfit::OfOne(problem),
+                false => Misfit::OfAll(problem.into()),
+            });
+        }
+    };
+    let columns: Arc<[String]> = described.iter().map(|column| column.name.clone()).collect();
+    let twice = columns.iter().enumerate().find(|(index, name)| columns[..*index].contains(*name));
+    if let Some((_, name)) = twice {
+        // `source_row` keeps every column under its name, and would lose one of them.
+        let problem = format!("the SELECT of {section} gives the column `{name}` twice; name them apart");
+        return refuse(from.line, problem);
+    }
+    for (field, mapped) in &from.columns {
+        let kind = field_kind(section, field);
+        for (read, kind) in mapped.reads(kind) {
+            let Some(found) = described.iter().find(|column| column.name == *read) else {
+                let problem = format!(
+                    "{section}.{field} reads the column `{read}`, which the source does not give{}; it gives {}",
+                    did_you_mean(read, &columns),
+                    columns.join(", ")
+                );
+                return refuse(mapped.line, problem);
+            };
+            if !mapped.accepts(kind, found.family) {
+                let (expected, SourceColumn { name, type_name, .. }) = (mapped.expects(kind), found);
+                let problem = format!(
+                    "{section}.{field} expects {expected}, and the column `{name}` has the type {type_name}{}",
+                    hint(kind, found.family)
+                );
+                return refuse(mapped.line, problem);
+            }
+        }
+    }
+    Ok(described)
+}
+
+/// The table that a SELECT names and the source does not have, in the words of each kind of database.
 fn missing_table(said: &str) -> Option<&str> {
     let sqlite = said.rsplit_once("no such table: ").map(|(_, name)| name);
     let postgres = || Some(said.split_once("relation \"")?.1.split_once("\" does not exist")?.0);
-    sqlite.or_else(postgres)
+    let mysql = || Some(said.split_once("Table '")?.1.split_once("' doesn't exist")?.0);
+    sqlite.or_else(postgres).or_else(mysql)
 }
 
 /// What a field of a section holds.

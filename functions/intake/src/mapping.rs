@@ -146,14 +146,45 @@ pub enum Database {
     Sqlite,
     /// A PostgreSQL server.
     Postgresql,
+    /// A MySQL or MariaDB server.
+    Mysql,
 }
 
 impl Database {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sqlite, Self::Postgresql, Self::Mysql];
+
     /// Its name in mappings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
             Self::Postgresql => "postgresql",
+            Self::Mysql => "mysql",
+        }
+    }
+
+    /// Its name for people.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgresql => "PostgreSQL",
+            Self::Mysql => "MySQL or MariaDB",
+        }
+    }
+
+    /// What of an address names a file of certificate authorities, and what turns TLS off.
+    pub(crate) fn tls(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Mysql => ("ssl-ca", "ssl-mode=DISABLED"),
+            Self::Sqlite | Self::Postgresql => ("sslrootcert", "sslmode=disable"),
+        }
+    }
+
+    /// Where the server keeps who may come in.
+    pub(crate) fn who_may_come_in(self) -> &'static str {
+        match self {
+            Self::Mysql => "the account, which also says from where it may come and whether it needs TLS",
+            Self::Sqlite | Self::Postgresql => "pg_hba.conf, which also says who needs TLS",
         }
     }
 }
@@ -302,11 +333,21 @@ pub struct ColumnMapping {
     pub format: Option<InstantFormat>,
     /// For instants without an offset.
     pub zone: Option<ZoneRule>,
+    /// For days: the source's column with the minutes from midnight to the instant; where it is NULL, only the day is known.
+    pub minutes: Option<String>,
+    /// For instants: only the local day of it counts, because its time of day is that of something else.
+    pub day_only: bool,
     /// Translates the source's values, as text, to canonical ones; a value that is not listed is refused.
     pub values: Option<BTreeMap<String, String>>,
 }
 
 impl ColumnMapping {
+    /// Every column of the source that it reads, and what kind of value it reads there.
+    pub fn reads(&self, kind: FieldKind) -> impl Iterator<Item = (&String, FieldKind)> {
+        let own = self.columns.iter().chain(&self.fallback).map(move |column| (column, kind));
+        own.chain(self.minutes.iter().map(|column| (column, FieldKind::Rating)))
+    }
+
     /// What a value must be, in words; `kind` is that of the field.
     pub fn expects(&self, kind: FieldKind) -> String {
         let declared = |(key, value, _): &(&str, &str, Unit)| match *key {
@@ -321,6 +362,9 @@ impl ColumnMapping {
             (FieldKind::Seconds, _) => return duration().unwrap_or_default(),
             (FieldKind::Instant, Some(InstantFormat::Rfc3339) | None) => "an instant with an offset (`rfc3339`)",
             (FieldKind::Instant, Some(InstantFormat::Iso)) => "a day and a time without an offset (`iso`)",
+            (FieldKind::Instant, Some(InstantFormat::Date)) if self.minutes.is_some() => {
+                "a day without a time (`date`), and minutes after midnight"
+            }
             (FieldKind::Instant, Some(InstantFormat::Date)) => "a day without a time (`date`)",
             (FieldKind::Instant, Some(InstantFormat::Unix(_))) => "a whole number since 1970",
             (FieldKind::Instant, Some(InstantFormat::Pattern { pattern, .. })) => {
@@ -356,8 +400,9 @@ impl ColumnMapping {
 pub struct EntityMapping {
     /// The line of its SELECT.
     pub line: usize,
-    /// One SELECT. Every column of its result is kept in `source_row`.
-    pub select: String,
+    /// A SELECT for each version of the source, of which the first that fits is read. Every column of its result is kept in
+    /// `source_row`.
+    pub selects: Vec<String>,
     /// By canonical field.
     pub columns: BTreeMap<&'static str, ColumnMapping>,
 }
@@ -383,8 +428,21 @@ pub struct Mapping {
     pub memberships: Option<EntityMapping>,
 }
 
-/// The mappings that ship, by name.
-pub const BUILT_IN: &[(&str, &str)] = &[("reference", include_str!("../sources/reference.toml"))];
+/// The mappings that ship, by name. Where two fit a source, the first one does: what grew out of another product stands before
+/// that one.
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("reference", include_str!("../sources/reference.toml")),
+    ("kimai", include_str!("../sources/kimai.toml")),
+    ("solidtime", include_str!("../sources/solidtime.toml")),
+    ("openproject", include_str!("../sources/openproject.toml")),
+    ("redmine", include_str!("../sources/redmine.toml")),
+    ("gitlab", include_str!("../sources/gitlab.toml")),
+    ("jira", include_str!("../sources/jira.toml")),
+    ("jira-datetime", include_str!("../sources/jira-datetime.toml")),
+    ("activitywatch", include_str!("../sources/activitywatch.toml")),
+    ("activitywatch-microseconds", include_str!("../sources/activitywatch-microseconds.toml")),
+    ("activitywatch-datetime", include_str!("../sources/activitywatch-datetime.toml")),
+];
 
 /// The section of a mapping that says who was in which team when.
 pub const MEMBERSHIPS: &str = "memberships";
@@ -452,9 +510,9 @@ impl Parser<'_> {
             let line = source.get(key).map_or(source_line, |value| self.line_of(value));
             self.one_of(line, key, value, options)
         };
-        let databases = [Database::Sqlite, Database::Postgresql];
-        let database = text("database")?.map(|database| pick("database", database, &databases.map(Database::name)));
-        let database = database.transpose()?.map(|index| databases[index]);
+        let databases = Database::ALL.map(Database::name);
+        let database = text("database")?.map(|database| pick("database", database, &databases)).transpose()?;
+        let database = database.map(|index| Database::ALL[index]);
         let time_zone = source.get("time_zone").map(|zone| self.zone(zone)).transpose()?;
         let rules = ["explicit_then_calendar", "explicit", "calendar"];
         let sprint_rule = match pick("sprint_rule", text("sprint_rule")?.unwrap_or(rules[0]), &rules)? {
@@ -520,13 +578,26 @@ impl Parser<'_> {
                 None => {}
             }
         }
+        let line = self.line_of(select);
+        let selects = match select.get_ref() {
+            DeValue::Array(selects) => {
+                selects.iter().map(|select| self.select(name, select)).collect::<Result<_, _>>()?
+            }
+            _ => vec![self.select(name, select)?],
+        };
+        if selects.is_empty() {
+            return Err(self.error(line, format!("`select` of [{name}] takes a SELECT, or a list of them")));
+        }
+        Ok(EntityMapping { line, selects, columns: mapped })
+    }
+
+    fn select(&self, name: &str, select: &Value<'_>) -> Result<String, MappingError> {
         let (line, select) = (self.line_of(select), self.text(select, "select")?);
         let select = select.trim().trim_end_matches(';').trim_end();
         if select.is_empty() || has_another_statement(select) {
             return Err(self.error(line, format!("`select` of [{name}] takes one SELECT")));
         }
-        let select = select.to_owned();
-        Ok(EntityMapping { line, select, columns: mapped })
+        Ok(select.to_owned())
     }
 
     fn column(&self, field: CanonicalField, value: &Value<'_>) -> Result<ColumnMapping, MappingError> {
@@ -538,6 +609,8 @@ impl Parser<'_> {
             unit: None,
             format: None,
             zone: None,
+            minutes: None,
+            day_only: false,
             values: None,
         };
         match value.get_ref() {
@@ -588,7 +661,7 @@ impl Parser<'_> {
     ) -> Result<(), MappingError> {
         let allowed: &[&str] = match field.kind {
             FieldKind::Seconds => &["column", "sum", "fallback", "unit", "format"],
-            FieldKind::Instant => &["column", "fallback", "format", "zone"],
+            FieldKind::Instant => &["column", "fallback", "format", "zone", "minutes", "clock"],
             FieldKind::Text | FieldKind::Flag | FieldKind::Rating => &["column", "fallback", "values"],
         };
         self.only(table, allowed, &format!("key of `{}`", field.name))?;
@@ -629,6 +702,16 @@ impl Parser<'_> {
                 "local" => ZoneRule::Local,
                 _ => ZoneRule::Fixed(self.zone(zone)?),
             });
+        }
+        if let Some((line, minutes)) = text("minutes")? {
+            if mapping.format != Some(InstantFormat::Date) {
+                return Err(self.error(line, "`minutes` are those after midnight, and go with format = \"date\""));
+            }
+            mapping.minutes = Some(minutes.to_owned());
+        }
+        if let Some((line, clock)) = text("clock")? {
+            self.one_of(line, "clock", clock, &["day"])?;
+            mapping.day_only = true;
         }
         if let Some(values) = table.get("values") {
             let mut translated = BTreeMap::new();
@@ -787,6 +870,10 @@ mod tests {
             ("format = \"rfc3339\"", "format = \"%Y-%m-%d %H:%M %Z\"", "ambiguous"),
             ("SELECT * FROM teams", "SELECT * FROM teams; SELECT 1", "one SELECT"),
             ("SELECT * FROM teams", " ; ", "one SELECT"),
+            ("\"SELECT * FROM teams\"", "[]", "a SELECT, or a list of them"),
+            ("\"SELECT * FROM teams\"", "[\"SELECT * FROM teams\", \"\"]", "one SELECT"),
+            ("format = \"rfc3339\"", "format = \"rfc3339\", minutes = \"m\"", "go with format = \"date\""),
+            ("format = \"rfc3339\"", "format = \"rfc3339\", clock = \"dai\"", "did you mean `day`?"),
             ("\"in_sprint\"", "{ column = \"in_sprint\", values = { ja = \"sure\" } }", "cannot be `sure`"),
             ("rating = \"rating\"", "rating = { column = \"r\", values = { top = \"9\" } }", "cannot be `9`"),
             ("unit = \"seconds\"", "format = \"intervall\"", "did you mean `interval`?"),

@@ -6,10 +6,7 @@
 
 mod replay;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::Client;
 use chrono::{DateTime, Utc};
@@ -26,14 +23,14 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     days::{DaysError, Output, Placed, empty_day, seal_days},
-    fit::{fits_columns, fits_database},
+    fit::{Fitted, fits_columns, fits_database},
     lease::{LeaseError, Leases},
     mapping::{EntityMapping, MEMBERSHIPS, Mapping, MappingError},
     provenance,
     quarantine::{Quarantine, QuarantineError, Row},
     record::{Counts, Days, RunRecord},
     secret::Source,
-    source::{Snapshot, SourceColumn, SourceError},
+    source::{Snapshot, SourceError},
     stays::{Memberships, remember},
     translate::{
         ActivityTranslator, Dimensions, Rejected, Translated, dimension as translate_dimension, key, membership,
@@ -222,7 +219,7 @@ impl Captured {
 }
 
 /// By section of the mapping: what its SELECT yields.
-type SourceColumns = BTreeMap<&'static str, Arc<[String]>>;
+type SourceColumns = BTreeMap<&'static str, Fitted>;
 
 /// Days being made on a thread of their own: activities go in, sealed days come out.
 struct Sorting {
@@ -267,9 +264,7 @@ impl Run<'_> {
         let address = self.intake.source.address().await.map_err(SourceError::from)?;
         fits_database(&self.intake.mapping, &address)?;
         let mut snapshot = Snapshot::open(&address).await?;
-        let columns = fits_columns(&self.intake.mapping, &mut snapshot).await?.into_iter();
-        let names = |columns: Vec<SourceColumn>| columns.into_iter().map(|column| column.name).collect();
-        let columns: SourceColumns = columns.map(|(section, columns)| (section, names(columns))).collect();
+        let columns = fits_columns(&self.intake.mapping, &mut snapshot).await?;
         let (mut captured, mut waiting) = (BTreeMap::new(), Vec::new());
         for entity in [Entity::Teams, Entity::Users, Entity::Sprints, Entity::Stereotypes] {
             if let Some(members) = self.dimension(&mut snapshot, entity, &columns).await? {
@@ -295,7 +290,7 @@ impl Run<'_> {
         let (Some(from), Some(of_entity)) = (mapping.entities.get(&entity), columns.get(entity.name())) else {
             return Ok(None);
         };
-        let mut records = snapshot.records(&from.select, of_entity.clone());
+        let mut records = snapshot.records(&of_entity.select, of_entity.names());
         let mut members: BTreeMap<String, Member> = BTreeMap::new();
         while let Some(record) = records.try_next().await? {
             self.read += 1;
@@ -349,7 +344,7 @@ impl Run<'_> {
         let (Some(from), Some(columns)) = (&self.intake.mapping.memberships, columns.get(MEMBERSHIPS)) else {
             return Ok(said);
         };
-        let mut records = snapshot.records(&from.select, columns.clone());
+        let mut records = snapshot.records(&columns.select, columns.names());
         while let Some(record) = records.try_next().await? {
             self.read += 1;
             match membership(from, self.intake.time_zone, users, &record) {
@@ -413,7 +408,7 @@ impl Run<'_> {
         };
         let translator = ActivityTranslator::new(&mapping, from, &dimensions, self.intake.time_zone);
         let Sorting { to_sorter, sealed, sorter } = Sorting::start(&mapping.name);
-        let mut records = snapshot.records(&from.select, columns.clone());
+        let mut records = snapshot.records(&columns.select, columns.names());
         while let Some(record) = records.try_next().await? {
             self.read += 1;
             self.record.counts.read += 1;

@@ -6,7 +6,7 @@ use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata};
 use serde::Deserialize;
 use shared::telemetry::chain;
 
-use crate::address::{Address, AddressError, Login, Postgres};
+use crate::address::{Address, AddressError, Login};
 
 /// Where the source is and who may read it, as far as the deployment says. What it shows of itself holds no password.
 #[derive(Clone, Default)]
@@ -79,9 +79,9 @@ impl Source {
                 apply(&self.url, arn, &content)?
             }
         };
-        Ok(match (address, &self.ca_file) {
-            (Address::Postgres(postgres), Some(file)) => Address::Postgres(postgres.trusting(file)),
-            (address, _) => address,
+        Ok(match &self.ca_file {
+            Some(file) => address.trusting(file),
+            None => address,
         })
     }
 }
@@ -111,6 +111,7 @@ struct Content {
     host: Option<String>,
     port: Option<Port>,
     dbname: Option<String>,
+    engine: Option<String>,
 }
 
 /// RDS writes a number, the console's form for other databases text.
@@ -142,14 +143,15 @@ fn apply(url: &str, arn: &str, content: &str) -> Result<Address, LocationError> 
     };
     let says_host = login.as_ref().is_some_and(|login| login.host.is_some());
     let base = match content.url.as_deref().unwrap_or(url) {
-        "" if says_host => Address::Postgres(Postgres::nowhere()?),
+        "" if says_host => Address::nowhere(content.engine.as_deref())?,
         "" => return Err(wrong(arn, "has no `host`, and SOURCE_URL says none either")),
         url => url.parse()?,
     };
-    match (base, login) {
-        (Address::Postgres(postgres), Some(login)) => Ok(Address::Postgres(postgres.with(&login))),
-        (Address::Sqlite(_), Some(_)) => Err(wrong(arn, "has a user and a password, but the source is a SQLite file")),
-        (address, None) => Ok(address),
+    match login {
+        Some(login) => {
+            base.with(&login).ok_or_else(|| wrong(arn, "has a user and a password, but the source is a SQLite file"))
+        }
+        None => Ok(base),
     }
 }
 
@@ -162,6 +164,7 @@ mod tests {
     fn user(address: &Address) -> &str {
         match address {
             Address::Postgres(postgres) => postgres.options.get_username(),
+            Address::Mysql(mysql) => mysql.options.get_username(),
             Address::Sqlite(_) => "",
         }
     }
@@ -187,6 +190,12 @@ mod tests {
             ),
             (URL, r#"{"url": "postgresql://reader:p@r.example/x"}"#, "r.example:5432/x"),
             (URL, r#"{"url": "postgresql://r.example/x", "username": "reader", "password": "p"}"#, "r.example:5432/x"),
+            ("mysql://db.example/time", r#"{"username": "reader", "password": "p"}"#, "db.example:3306/time"),
+            (
+                "",
+                r#"{"username": "reader", "password": "p", "host": "r.example", "dbname": "x", "engine": "mariadb"}"#,
+                "r.example:3306/x",
+            ),
         ] {
             let address = apply(url, "arn", secret).unwrap();
             assert_eq!((address.to_string().as_str(), user(&address)), (shown, "reader"), "{secret}");

@@ -1,15 +1,19 @@
 //! Reading a source: one read-only snapshot, streamed record by record, every column kept.
 
+mod mysql;
 mod postgres;
 mod sqlite;
 
-use std::sync::Arc;
+use std::{io, sync::Arc, time::Duration};
 
 use futures::stream::BoxStream;
 use serde_json::{Map, Number, Value};
-use sqlx::postgres::PgDatabaseError;
+use sqlx::{mysql::MySqlDatabaseError, postgres::PgDatabaseError};
 
-use crate::{address::Address, secret::LocationError};
+use crate::{address::Address, mapping::Database, secret::LocationError};
+
+/// How long a server may take to answer at all. A firewall that drops packets would hold a run for minutes.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// The source could not be read. Always worth another try, never a reason to quarantine a row. Neither users nor passwords
 /// nor values of a row are in it, wherever they came from.
@@ -37,9 +41,12 @@ pub enum SourceError {
     },
     /// No server answers.
     #[error(
-        "no PostgreSQL answers at {server}; check host and port, that the server runs, and that it may be reached from here"
+        "no {} answers at {server}; check host and port, that the server runs, and that it may be reached from here",
+        database.title()
     )]
     Unreachable {
+        /// What was expected there.
+        database: Database,
         /// Host and port.
         server: String,
         /// What came instead of an answer.
@@ -48,9 +55,12 @@ pub enum SourceError {
     /// The server could not be trusted, or speaks no TLS.
     #[error(
         "no TLS with a certificate that can be trusted at {server}; name the file of its certificate authority with \
-         sslrootcert=FILE in the address or in SOURCE_CA_FILE, or, for a server on this very machine, add sslmode=disable"
+         {}=FILE in the address or in SOURCE_CA_FILE, or, for a server on this very machine, add {}",
+        database.tls().0, database.tls().1
     )]
     Tls {
+        /// Which kind of server.
+        database: Database,
         /// Host and port.
         server: String,
         /// What is wrong.
@@ -58,18 +68,22 @@ pub enum SourceError {
     },
     /// The server does not know the user, or not with this password.
     #[error(
-        "PostgreSQL at {server} lets this user not in (SQLSTATE {code}); check user, password and pg_hba.conf, which also \
-         says who needs TLS"
+        "{} at {server} lets this user not in (SQLSTATE {code}); check user, password and {}",
+        database.title(), database.who_may_come_in()
     )]
     Refused {
+        /// Which kind of server.
+        database: Database,
         /// Host and port.
         server: String,
         /// What it answered. The message has the user's name in it.
         code: String,
     },
     /// The server is there and no session could be had.
-    #[error("PostgreSQL at {server} does not begin a session")]
+    #[error("{} at {server} does not begin a session", database.title())]
     Session {
+        /// Which kind of server.
+        database: Database,
         /// Host and port.
         server: String,
         /// What it said.
@@ -85,8 +99,8 @@ pub enum SourceError {
     },
     /// A statement failed over a value, which the database repeats.
     #[error(
-        "the source could not {action}: an expression of the SELECT fails on a value (SQLSTATE {code}); its message may \
-         hold the value and is in the log of the database"
+        "the source could not {action}: an expression of the SELECT fails on a value (SQLSTATE {code}); what the database \
+         says may hold the value, so it is not repeated here: run the SELECT in a client of the database"
     )]
     Value {
         /// What was asked.
@@ -96,6 +110,31 @@ pub enum SourceError {
     },
 }
 
+impl SourceError {
+    /// Whether the source was asked for a table or a column that it does not have.
+    pub fn is_unknown_name(&self) -> bool {
+        let Self::Read { source, .. } = self else { return false };
+        match source {
+            // Of PostgreSQL and of MySQL: no such table, no such column.
+            Said::Server { code, .. } => {
+                ["42P01", "42703", "42S02", "42S22"].iter().any(|known| code.starts_with(known))
+            }
+            Said::Driver(error) => error.as_database_error().is_some_and(|said| {
+                ["no such table", "no such column"].iter().any(|known| said.message().contains(known))
+            }),
+        }
+    }
+
+    /// Whether the database itself answered, and refused.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Read { source: Said::Driver(error), .. } => error.as_database_error().is_some(),
+            Self::Read { source: Said::Server { .. }, .. } | Self::Value { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 /// What the driver, or the database through it, said.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -103,7 +142,7 @@ pub enum Said {
     /// The driver, or SQLite.
     #[error(transparent)]
     Driver(sqlx::Error),
-    /// A PostgreSQL server. The rest of its answer, which may have values in it, is left out.
+    /// A server. The rest of its answer, which may have values in it, is left out.
     #[error("{message} (SQLSTATE {code})")]
     Server {
         /// What kind of failure it is.
@@ -115,10 +154,42 @@ pub enum Said {
 
 impl From<sqlx::Error> for Said {
     fn from(error: sqlx::Error) -> Self {
-        match error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) {
-            Some(error) => Self::Server { code: error.code().to_owned(), message: error.message().to_owned() },
-            None => Self::Driver(error),
+        let Some(said) = error.as_database_error() else { return Self::Driver(error) };
+        if let Some(said) = said.try_downcast_ref::<PgDatabaseError>() {
+            return Self::Server { code: said.code().to_owned(), message: said.message().to_owned() };
         }
+        if let Some(said) = said.try_downcast_ref::<MySqlDatabaseError>() {
+            let code = format!("{}, error {}", said.code().unwrap_or("HY000"), said.number());
+            // `command denied to user 'name'@'host'`, and its like.
+            let names_user = said.message().to_lowercase().contains("user '");
+            let message = if names_user { "this user may not do that" } else { said.message() };
+            return Self::Server { code, message: message.to_owned() };
+        }
+        Self::Driver(error)
+    }
+}
+
+/// Why there is no connection to a server, or over its `local` socket.
+fn not_connected(database: Database, server: String, local: bool, error: sqlx::Error) -> SourceError {
+    match error {
+        sqlx::Error::Tls(_) => SourceError::Tls { database, server, source: error },
+        sqlx::Error::Io(ref cause) => match cause.kind() {
+            // So rustls reports a certificate that it does not trust.
+            io::ErrorKind::InvalidData => SourceError::Tls { database, server, source: error },
+            // No connection over TCP fails so: it is a file of certificates that is not there.
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied if !local => {
+                SourceError::Tls { database, server, source: error }
+            }
+            _ => SourceError::Unreachable { database, server, source: error },
+        },
+        error => match Said::from(error) {
+            // Class 28: invalid authorization specification, and what MySQL says of a database that is not the user's. The
+            // messages name the user.
+            Said::Server { code, .. } if code.starts_with("28") || code.ends_with("error 1044") => {
+                SourceError::Refused { database, server, code }
+            }
+            source => SourceError::Session { database, server, source },
+        },
     }
 }
 
@@ -270,6 +341,7 @@ pub struct Snapshot(Connection);
 enum Connection {
     Sqlite(sqlite::Snapshot),
     Postgres(postgres::Snapshot),
+    Mysql(mysql::Snapshot),
 }
 
 impl Snapshot {
@@ -278,6 +350,7 @@ impl Snapshot {
         Ok(Self(match address {
             Address::Sqlite(options) => Connection::Sqlite(sqlite::Snapshot::open(options).await?),
             Address::Postgres(postgres) => Connection::Postgres(postgres::Snapshot::open(postgres).await?),
+            Address::Mysql(mysql) => Connection::Mysql(mysql::Snapshot::open(mysql).await?),
         }))
     }
 
@@ -286,6 +359,7 @@ impl Snapshot {
         match &mut self.0 {
             Connection::Sqlite(snapshot) => snapshot.tables().await,
             Connection::Postgres(snapshot) => snapshot.tables().await,
+            Connection::Mysql(snapshot) => snapshot.tables().await,
         }
     }
 
@@ -299,13 +373,16 @@ impl Snapshot {
         match &mut self.0 {
             Connection::Sqlite(snapshot) => snapshot.describe(select).await,
             Connection::Postgres(snapshot) => snapshot.describe(select).await,
+            Connection::Mysql(snapshot) => snapshot.describe(select).await,
         }
     }
 
     /// Lets go of the source. A server is told, or it would log a client that is gone.
     pub async fn close(self) {
-        if let Connection::Postgres(snapshot) = self.0 {
-            snapshot.close().await;
+        match self.0 {
+            Connection::Sqlite(_) => {}
+            Connection::Postgres(snapshot) => snapshot.close().await,
+            Connection::Mysql(snapshot) => snapshot.close().await,
         }
     }
 
@@ -314,6 +391,7 @@ impl Snapshot {
         match &mut self.0 {
             Connection::Sqlite(snapshot) => snapshot.records(select, columns),
             Connection::Postgres(snapshot) => snapshot.records(select, columns),
+            Connection::Mysql(snapshot) => snapshot.records(select, columns),
         }
     }
 }

@@ -347,7 +347,7 @@ impl Fields<'_> {
             Cell::Boolean(flag) => flag.to_string(),
             Cell::Integer(number) => number.to_string(),
             Cell::Real(number) => number.to_string(),
-            Cell::Text(text) => text.clone(),
+            Cell::Text(text) => without_mark(text).to_owned(),
             Cell::Bytes(_) => return Err(problem("unreadable", field, "it is not UTF-8 text")),
         };
         match &mapping.values {
@@ -394,6 +394,9 @@ impl Fields<'_> {
             Cell::Text(text) if kind == FieldKind::Seconds && text.contains(':') => {
                 " with `:` in it, as times and intervals have"
             }
+            Cell::Text(text) if text.starts_with("0000-00-00") => {
+                " of the day 0000-00-00, which MySQL has for none; let the SELECT give NULL instead"
+            }
             _ => "",
         };
         let (line, expected, found) = (mapping.line, mapping.expects(kind), cell.kind());
@@ -421,7 +424,11 @@ impl Fields<'_> {
             nanoseconds += amount(cell, unit).ok_or_else(|| self.unreadable(field, mapping, cell))?;
         }
         if nanoseconds < 0 {
-            return Err(problem("negative", field, "a duration cannot be negative"));
+            return Err(problem(
+                "negative",
+                field,
+                "a duration cannot be negative; is it a correction of another record?",
+            ));
         }
         let seconds = i64::try_from((nanoseconds + 500_000_000) / 1_000_000_000).ok();
         // A hundred years: longer than any activity, short of any overflow when days are added up.
@@ -438,6 +445,7 @@ impl Fields<'_> {
         };
         let format = mapping.format.as_ref().unwrap_or(&InstantFormat::Rfc3339);
         let unreadable = || self.unreadable(field, mapping, cell);
+        let text = if let Cell::Text(text) = cell { without_mark(text).trim() } else { "" };
         let (instant, clock) = match (format, cell) {
             (InstantFormat::Unix(unit), Cell::Integer(count)) => {
                 let nanoseconds = i128::from(*count) * i128::from(*unit);
@@ -448,32 +456,57 @@ impl Fields<'_> {
             | (_, Cell::Null | Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_)) => {
                 return Err(unreadable());
             }
-            (InstantFormat::Rfc3339, Cell::Text(text)) => (rfc3339(text.trim()).ok_or_else(unreadable)?, Clock::Exact),
-            (InstantFormat::Iso, Cell::Text(text)) => {
-                let naive = iso(text.trim()).ok_or_else(unreadable)?;
+            (InstantFormat::Rfc3339, Cell::Text(_)) => (rfc3339(text).ok_or_else(unreadable)?, Clock::Exact),
+            (InstantFormat::Iso, Cell::Text(_)) => {
+                let naive = iso(text).ok_or_else(unreadable)?;
                 (in_zone(naive, zone, field)?, Clock::Exact)
             }
-            (InstantFormat::Date, Cell::Text(text)) => {
-                let day = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").map_err(|_| unreadable())?;
-                (start_of_day(day, zone, field)?, Clock::Day)
+            (InstantFormat::Date, Cell::Text(_)) => {
+                let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| unreadable())?;
+                match self.minutes(field, mapping)? {
+                    Some(minutes) => (in_zone(day.and_time(NaiveTime::MIN) + minutes, zone, field)?, Clock::Exact),
+                    None => (start_of_day(day, zone, field)?, Clock::Day),
+                }
             }
-            (InstantFormat::Pattern { pattern, precision: Precision::Offset }, Cell::Text(text)) => {
-                (DateTime::parse_from_str(text.trim(), pattern).map_err(|_| unreadable())?.to_utc(), Clock::Exact)
+            (InstantFormat::Pattern { pattern, precision: Precision::Offset }, Cell::Text(_)) => {
+                (DateTime::parse_from_str(text, pattern).map_err(|_| unreadable())?.to_utc(), Clock::Exact)
             }
-            (InstantFormat::Pattern { pattern, precision: Precision::Time }, Cell::Text(text)) => {
-                let naive = NaiveDateTime::parse_from_str(text.trim(), pattern).map_err(|_| unreadable())?;
+            (InstantFormat::Pattern { pattern, precision: Precision::Time }, Cell::Text(_)) => {
+                let naive = NaiveDateTime::parse_from_str(text, pattern).map_err(|_| unreadable())?;
                 (in_zone(naive, zone, field)?, Clock::Exact)
             }
-            (InstantFormat::Pattern { pattern, precision: Precision::Day }, Cell::Text(text)) => {
-                let day = NaiveDate::parse_from_str(text.trim(), pattern).map_err(|_| unreadable())?;
+            (InstantFormat::Pattern { pattern, precision: Precision::Day }, Cell::Text(_)) => {
+                let day = NaiveDate::parse_from_str(text, pattern).map_err(|_| unreadable())?;
                 (start_of_day(day, zone, field)?, Clock::Day)
             }
         };
-        match instant.year() {
+        let (instant, clock) = match mapping.day_only {
+            true => (start_of_day(instant.with_timezone(&local).date_naive(), local, field)?, Clock::Day),
+            false => (instant, clock),
+        };
+        match (instant.year(), format) {
+            (1970, InstantFormat::Unix(_)) => Err(problem(
+                "out_of_range",
+                field,
+                "it lies in 1970, as a number in another unit than the declared one does",
+            )),
             // The lake keeps microseconds, and what decides order and identity is what the lake keeps.
-            1970..=2100 => Ok(Some((instant.trunc_subsecs(6), clock))),
+            (1970..=2100, _) => Ok(Some((instant.trunc_subsecs(6), clock))),
             _ => Err(problem("out_of_range", field, "it lies outside the years 1970 to 2100")),
         }
+    }
+
+    /// The minutes after midnight beside a day, where the record has them.
+    fn minutes(&self, field: &'static str, mapping: &ColumnMapping) -> Result<Option<TimeDelta>, Problem> {
+        let minutes = match mapping.minutes.as_ref().map_or(&Cell::Null, |column| self.record.get(column)) {
+            Cell::Null => return Ok(None),
+            Cell::Integer(minutes) => Some(*minutes),
+            Cell::Text(text) => text.parse().ok(),
+            _ => None,
+        };
+        let minutes = minutes.filter(|minutes| (0..24 * 60).contains(minutes)).and_then(TimeDelta::try_minutes);
+        let message = "minutes after midnight are a whole number from 0 to 1439";
+        minutes.map(Some).ok_or_else(|| problem("out_of_range", field, message))
     }
 }
 
@@ -487,15 +520,25 @@ fn amount(cell: &Cell, unit: Unit) -> Option<i128> {
     match (unit, cell) {
         (Unit::Nanoseconds(unit), Cell::Integer(number)) => Some(i128::from(*number) * i128::from(unit)),
         (Unit::Nanoseconds(unit), Cell::Real(number)) => real(*number, unit),
-        (Unit::Nanoseconds(unit), Cell::Text(text)) => match text.trim().parse::<i64>() {
-            Ok(number) => Some(i128::from(number) * i128::from(unit)),
-            Err(_) => real(text.trim().parse().ok()?, unit),
-        },
-        (Unit::Clock, Cell::Text(text)) => clock(text.trim()).filter(|_| !text.contains(['.', '-', '+'])),
-        (Unit::Time, Cell::Text(text)) => clock(text.trim()),
-        (Unit::Interval, Cell::Text(text)) => interval(text.trim()),
+        (unit, Cell::Text(text)) => {
+            let text = without_mark(text).trim();
+            match unit {
+                Unit::Nanoseconds(unit) => match text.parse::<i64>() {
+                    Ok(number) => Some(i128::from(number) * i128::from(unit)),
+                    Err(_) => real(text.parse().ok()?, unit),
+                },
+                Unit::Clock => clock(text).filter(|_| !text.contains(['.', '-', '+'])),
+                Unit::Time => clock(text),
+                Unit::Interval => interval(text),
+            }
+        }
         _ => None,
     }
+}
+
+/// A text without the byte order mark that a file left at the beginning of its first value.
+fn without_mark(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}')
 }
 
 /// `H:MM`, `H:MM:SS` or `H:MM:SS.F` with any number of hours, perhaps below zero, in nanoseconds.

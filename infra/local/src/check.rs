@@ -34,7 +34,7 @@ const SAMPLE: usize = 5;
 /// nothing, and writes nothing to the source.
 #[derive(Debug, Clone, Args)]
 pub struct Check {
-    /// The source, such as sqlite://team.db or postgres://user:password@host/database
+    /// The source, such as sqlite://team.db, postgres://user:password@host/database or mysql://…
     #[arg(long, value_name = "URL", env = "WASTEWALK_SOURCE", hide_env_values = true)]
     source: String,
     /// How the source is read: a file, or the name of a known product [default: the one that fits]

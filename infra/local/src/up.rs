@@ -47,7 +47,7 @@ pub struct Up {
     /// Where everything is kept
     #[arg(long, value_name = "DIR", default_value = ".wastewalk")]
     data: PathBuf,
-    /// The source, such as sqlite://team.db or postgres://user:password@host/database [default: a demo organisation]
+    /// The source, such as sqlite://team.db, postgres://user:password@host/database or mysql://… [default: a demo organisation]
     #[arg(long, value_name = "URL", env = "WASTEWALK_SOURCE", hide_env_values = true)]
     source: Option<String>,
     /// How the source is read: a file, or the name of a known product

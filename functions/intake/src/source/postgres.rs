@@ -4,7 +4,7 @@
 //! own notation, and no type needs a decoder. It also leaves no prepared statement behind, so a pooler that shares
 //! connections by transaction may stand in between.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use sqlx::{
@@ -12,11 +12,8 @@ use sqlx::{
     postgres::{PgRow, PgValueRef},
 };
 
-use super::{Cell, Family, Record, Said, SourceColumn, SourceError};
-use crate::address::Postgres;
-
-/// How long a server may take to answer at all. A firewall that drops packets would hold a run for minutes.
-const CONNECT: Duration = Duration::from_secs(10);
+use super::{CONNECT, Cell, Family, Record, Said, SourceColumn, SourceError, not_connected};
+use crate::{address::Postgres, mapping::Database};
 
 /// The snapshot is taken by the first query of a transaction. A run that is gone without a word must not hold the server
 /// back from cleaning up, so it ends what waits; fifteen minutes is the longest that a run can take. Notices could hold
@@ -50,9 +47,10 @@ impl Snapshot {
         let connecting = tokio::time::timeout(CONNECT, PgConnection::connect_with(&address.options)).await;
         let connected = connecting.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
         let local = address.options.get_socket().is_some();
-        let mut connection = connected.map_err(|error| not_connected(server.clone(), local, error))?;
+        let database = Database::Postgresql;
+        let mut connection = connected.map_err(|error| not_connected(database, server.clone(), local, error))?;
         let begun = sqlx::raw_sql(BEGIN).execute(&mut connection).await;
-        begun.map_err(|error| SourceError::Session { server, source: error.into() })?;
+        begun.map_err(|error| SourceError::Session { database, server, source: error.into() })?;
         Ok(Self { connection })
     }
 
@@ -102,26 +100,6 @@ impl Snapshot {
     pub(super) async fn close(self) {
         // Everything is read, and the server ends the session by itself if it does not hear this.
         let _ = self.connection.close().await;
-    }
-}
-
-fn not_connected(server: String, local: bool, error: sqlx::Error) -> SourceError {
-    match error {
-        sqlx::Error::Tls(_) => SourceError::Tls { server, source: error },
-        sqlx::Error::Io(ref cause) => match cause.kind() {
-            // So rustls reports a certificate that it does not trust.
-            io::ErrorKind::InvalidData => SourceError::Tls { server, source: error },
-            // No connection over TCP fails so: it is a file of certificates that is not there.
-            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied if !local => {
-                SourceError::Tls { server, source: error }
-            }
-            _ => SourceError::Unreachable { server, source: error },
-        },
-        error => match Said::from(error) {
-            // Class 28: invalid authorization specification. The message names the user.
-            Said::Server { code, .. } if code.starts_with("28") => SourceError::Refused { server, code },
-            source => SourceError::Session { server, source },
-        },
     }
 }
 

@@ -181,6 +181,21 @@ fn instants_are_read_as_declared_and_days_are_local() {
         ),
         // Clocks go back on this night: a time that happens twice is the earlier one.
         ("format = \"iso\", zone = \"local\"", text("2026-10-25 02:30:00"), "2026-10-25T00:30:00Z", "2026-10-25"),
+        // An offset without a colon, and what an editor leaves in front of a file.
+        (
+            "format = \"%Y-%m-%dT%H:%M:%S%.f%z\"",
+            text("2026-08-03T22:30:00.5+0000"),
+            "2026-08-03T22:30:00.5Z",
+            "2026-08-04",
+        ),
+        ("format = \"rfc3339\"", text("\u{feff}2026-08-03T22:30:00Z"), "2026-08-03T22:30:00Z", "2026-08-04"),
+        // Only the day of it counts, which is the local one.
+        (
+            "format = \"iso\", zone = \"UTC\", clock = \"day\"",
+            text("2026-08-03 22:30:00"),
+            "2026-08-03T22:00:00Z",
+            "2026-08-04",
+        ),
         // A day without a time begins at midnight there.
         ("format = \"date\", zone = \"local\"", text("2026-08-03"), "2026-08-02T22:00:00Z", "2026-08-03"),
     ] {
@@ -188,7 +203,8 @@ fn instants_are_read_as_declared_and_days_are_local() {
         let cells = [("start", cell), ("d", Cell::Integer(60))];
         let (landed_on, activity) = landed(translate(&mapping, &nothing_else(), &cells));
         assert_eq!((activity.started_at, &*landed_on), (instant.parse().unwrap(), day), "{format}");
-        assert_eq!(activity.clock, if format.contains("\"date\"") { Clock::Day } else { Clock::Exact });
+        let day = ["\"date\"", "\"day\""].iter().any(|day| format.contains(day));
+        assert_eq!(activity.clock, if day { Clock::Day } else { Clock::Exact });
     }
 }
 
@@ -210,10 +226,49 @@ fn instants_that_are_none_are_refused() {
         // Clocks skip this hour.
         ("format = \"iso\", zone = \"local\"", text("2026-03-29 02:30:00"), "nonexistent_local_time"),
         ("format = \"rfc3339\"", Cell::Null, "missing"),
+        ("format = \"rfc3339\"", text("2026-08-03T22:30:00+0800"), "unreadable"),
+        // Microseconds and seconds that are taken for nanoseconds and milliseconds, and no date at all.
+        ("format = \"unix_nanoseconds\"", Cell::Integer(1_785_796_200_000_000), "out_of_range"),
+        ("format = \"unix_milliseconds\"", Cell::Integer(1_785_796_200), "out_of_range"),
+        ("format = \"unix_seconds\"", Cell::Integer(0), "out_of_range"),
+        ("format = \"unix_seconds\"", Cell::Integer(1_785_796_200_000), "out_of_range"),
+        ("format = \"iso\", zone = \"UTC\"", text("0000-00-00 00:00:00"), "unreadable"),
     ] {
         let mapping = mapping(&format!("started_at = {{ column = \"start\", {format} }}\n{duration}"));
         let cells = [("start", cell.clone()), ("d", Cell::Integer(60))];
         assert_eq!(refused(translate(&mapping, &nothing_else(), &cells)), (reason, "started_at"), "{cell:?}");
+    }
+}
+
+#[test]
+fn minutes_after_midnight_make_a_day_an_instant_where_the_record_has_them() {
+    let mapping = mapping(
+        "started_at = { column = \"day\", format = \"date\", minutes = \"m\", zone = \"local\" }\n\
+         duration_seconds = { column = \"d\", unit = \"seconds\" }\ntime_zone = \"zone\"",
+    );
+    let translate = |day: &str, minutes: Cell, zone: &str| {
+        let cells = [("day", text(day)), ("m", minutes), ("d", Cell::Integer(60)), ("zone", text(zone))];
+        translate(&mapping, &nothing_else(), &cells)
+    };
+    for (minutes, zone, instant, clock) in [
+        (Cell::Integer(570), "America/New_York", "2026-08-03T13:30:00Z", Clock::Exact),
+        (text("570"), "", "2026-08-03T07:30:00Z", Clock::Exact),
+        (Cell::Integer(0), "", "2026-08-02T22:00:00Z", Clock::Exact),
+        (Cell::Integer(1_439), "", "2026-08-03T21:59:00Z", Clock::Exact),
+        (Cell::Null, "America/New_York", "2026-08-03T04:00:00Z", Clock::Day),
+    ] {
+        let (day, activity) = landed(translate("2026-08-03", minutes.clone(), zone));
+        assert_eq!((activity.started_at, activity.clock), (instant.parse().unwrap(), clock), "{minutes:?}");
+        assert_eq!(day, "2026-08-03");
+    }
+    for (day, minutes, reason) in [
+        ("2026-08-03", Cell::Integer(1_440), "out_of_range"),
+        ("2026-08-03", Cell::Integer(-1), "out_of_range"),
+        ("2026-08-03", text("9:30"), "out_of_range"),
+        ("2026-08-03", Cell::Real(9.5), "out_of_range"),
+        ("2026-03-29", Cell::Integer(150), "nonexistent_local_time"),
+    ] {
+        assert_eq!(refused(translate(day, minutes.clone(), "")), (reason, "started_at"), "{minutes:?}");
     }
 }
 
