@@ -3,8 +3,9 @@
 mod postgres;
 mod sqlite;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use serde_json::{Map, Number, Value};
 use sqlx::postgres::PgDatabaseError;
@@ -264,6 +265,17 @@ impl Record {
     }
 }
 
+/// What was under way in the source right before its snapshot: a transaction that is not over may still bring rows that say
+/// they changed while it ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// By the clock of the database, if it has one of its own.
+    pub now: Option<DateTime<Utc>>,
+    /// Transactions that were not over, each by a name that no other one will have, and when it began, where the reader may
+    /// know.
+    pub running: BTreeMap<String, Option<DateTime<Utc>>>,
+}
+
 /// One read-only view of the source: everything read through it is of one moment.
 pub struct Snapshot(Connection);
 
@@ -279,6 +291,15 @@ impl Snapshot {
             Address::Sqlite(options) => Connection::Sqlite(sqlite::Snapshot::open(options).await?),
             Address::Postgres(postgres) => Connection::Postgres(postgres::Snapshot::open(postgres).await?),
         }))
+    }
+
+    /// The moment before it; `None` where the source does not tell what is under way, as a standby of PostgreSQL.
+    pub fn moment(&self) -> Option<Moment> {
+        match &self.0 {
+            // One writes at a time, so whatever is visible is older than what is under way.
+            Connection::Sqlite(_) => Some(Moment { now: None, running: BTreeMap::new() }),
+            Connection::Postgres(snapshot) => snapshot.moment(),
+        }
     }
 
     /// The tables and views of the source.
