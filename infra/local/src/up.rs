@@ -19,11 +19,7 @@ use axum::{
 use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 use hyper::Uri;
-use intake::{
-    address::Address,
-    mapping::Mapping,
-    record::{Reading as HowMuch, RunRecord},
-};
+use intake::{address::Address, mapping::Mapping, record::RunRecord};
 use shared::{lake::LakeKey, telemetry::chain};
 use tokio::{net::TcpListener, sync::watch};
 
