@@ -45,7 +45,7 @@ pub fn rows(house: &House, columns: &[&str]) -> anyhow::Result<Value> {
 }
 
 /// The reference schema as SQLite has it, and a person in a team.
-const SMALL: &str = "
+pub const SMALL: &str = "
     CREATE TABLE teams (id INTEGER PRIMARY KEY, name TEXT);
     CREATE TABLE users (id INTEGER PRIMARY KEY, team_id INTEGER, name TEXT, timezone TEXT);
     CREATE TABLE sprints (id INTEGER PRIMARY KEY, team_id INTEGER, name TEXT, starts_at TEXT, ends_at TEXT, released_at TEXT);
@@ -160,7 +160,7 @@ async fn a_key_on_two_days_lands_once_and_the_record_that_was_changed_last_has_i
 }
 
 /// A team whose three people tracked forty activities each, on ten days.
-const TRACKED: &str = "
+pub const TRACKED: &str = "
     INSERT INTO teams VALUES (1, 'Red'), (2, 'Blue');
     INSERT INTO users SELECT g, 1 + g % 2, 'Person ' || g, 'Europe/Berlin' FROM generate_series(1, 3) g;
     INSERT INTO sprints VALUES (1, 1, 'R1', '2026-03-01T23:00:00Z', '2026-03-15T23:00:00Z', NULL),
@@ -172,7 +172,7 @@ const TRACKED: &str = "
                NULL, now(), timestamptz '2026-03-20T00:00:00Z' + g * interval '1 second'
         FROM generate_series(1, 120) g;";
 
-async fn tracked() -> anyhow::Result<(Database<'static>, House)> {
+pub async fn tracked() -> anyhow::Result<(Database<'static>, House)> {
     let database = Server::get().await?.database(&format!("{SCHEMA}{TRACKED}")).await?;
     let house = House::at(&database.url(), Mapping::load("reference")?)?;
     Ok((database, house))
@@ -186,8 +186,8 @@ async fn days(stack: &Stack) -> anyhow::Result<BTreeMap<LocalDay, LakeKey>> {
 
 /// That a lake holds the source as it is now, exactly: each day as a first translation of everything writes it, byte for
 /// byte, and no row of any other day.
-async fn equals_the_source(house: &House, stack: &Stack) -> anyhow::Result<()> {
-    let fresh = House::at(house.source_url(), Mapping::load("reference")?)?;
+pub async fn equals_the_source(house: &House, stack: &Stack) -> anyhow::Result<()> {
+    let fresh = House::at(house.source_url(), stack.intake.mapping.clone())?;
     let first = alone(&fresh).await?;
     first.read_source().await?;
     let expected = days(&first).await?;
@@ -206,7 +206,7 @@ async fn equals_the_source(house: &House, stack: &Stack) -> anyhow::Result<()> {
 }
 
 /// That every object that was there is there, byte for byte.
-fn nothing_changed(before: &BTreeMap<String, Vec<u8>>, house: &House) -> anyhow::Result<()> {
+pub fn nothing_changed(before: &BTreeMap<String, Vec<u8>>, house: &House) -> anyhow::Result<()> {
     let now = files(&house.lake())?;
     ensure!(before.iter().all(|(name, bytes)| now.get(name) == Some(bytes)), "a captured object changed");
     Ok(())
@@ -268,7 +268,7 @@ async fn whatever_happens_in_the_source_the_next_run_equals_it_and_the_past_stay
 }
 
 /// Makes reading wait at row 60 until whoever holds the lock gives it back.
-const HELD: &str = "
+pub const HELD: &str = "
     ALTER TABLE activities RENAME TO all_activities;
     CREATE FUNCTION wait_at(id bigint) RETURNS boolean LANGUAGE plpgsql AS
         'BEGIN IF id = 60 THEN PERFORM pg_advisory_xact_lock_shared(1); END IF; RETURN true; END';
@@ -286,7 +286,8 @@ async fn what_is_written_while_it_is_read_comes_with_the_next_run_and_a_second_i
         let intake = stack.intake.clone();
         async move { intake.handle().await }
     });
-    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     while writer.fetch_one(waiting).await?.get::<i64, _>(0) == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -2,6 +2,7 @@
 //! own handlers.
 
 mod cesaw;
+mod changes;
 mod drift;
 mod golden;
 mod http;

@@ -65,7 +65,7 @@ def server(folder):
         port = free_port()
         process = subprocess.Popen(
             [programs / "postgres", "-D", data, "-c", f"port={port}", "-c", "listen_addresses=127.0.0.1",
-             "-c", f"unix_socket_directories={folder}", "-c", "fsync=off", "-c", "log_min_messages=panic"],
+             "-c", f"unix_socket_directories={folder}", "-c", "fsync=off", "-c", "autovacuum=off", "-c", "log_min_messages=panic"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, **account,
         )
         try:

@@ -12,6 +12,7 @@ use axum::{
     http::{Request, Uri},
     response::Response,
 };
+use chrono::TimeDelta;
 use intake::mapping::Mapping;
 use serde_json::Value;
 use tower::ServiceExt;
@@ -147,9 +148,9 @@ impl House {
         self.stack_with(faults, None).await
     }
 
-    /// Starts a stack here whose functions run elsewhere.
+    /// Starts a stack here whose functions run elsewhere. Each run of it reads everything, unless told otherwise.
     pub async fn stack_with(&self, faults: Option<Faults>, invoke: Option<Uri>) -> anyhow::Result<Stack> {
-        Stack::start(Settings {
+        let mut stack = Stack::start(Settings {
             data: self.folder.path().join("data"),
             source_url: self.source_url.clone(),
             mapping: self.mapping.clone(),
@@ -160,7 +161,9 @@ impl House {
             credentials: None,
             invoke,
         })
-        .await
+        .await?;
+        stack.intake.pace.reconcile_every = TimeDelta::zero();
+        Ok(stack)
     }
 
     /// Starts a stack here and does all the work there is.

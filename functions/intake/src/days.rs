@@ -14,6 +14,7 @@ use shared::{
 
 use crate::{
     keys::Claims,
+    positions::Positions,
     provenance,
     sort::{SortError, Weighed, sorted},
     translate::Rejected,
@@ -67,6 +68,8 @@ pub enum Output {
     Read {
         /// Activities whose key another one has.
         repeated: u64,
+        /// On which day each key is.
+        positions: Positions,
     },
     /// A day, sealed.
     Day {
@@ -100,8 +103,8 @@ pub fn seal_days(
     if let Some(error) = unclaimed {
         return Err(SortError::new(error).into());
     }
-    let mut owners = claims.settle()?;
-    emit(Output::Read { repeated: owners.repeated })?;
+    let (mut owners, positions) = claims.settle()?;
+    emit(Output::Read { repeated: owners.repeated, positions })?;
     let mut current: Option<OpenDay> = None;
     for placed in sorted {
         let placed = placed?;

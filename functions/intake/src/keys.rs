@@ -13,13 +13,15 @@ use shared::lake::Sha256;
 
 use crate::{
     days::Placed,
+    positions::Positions,
     sort::{SortError, Weighed, sorted},
 };
 
 /// Half a SHA-256: enough to tell any number of texts apart, in 16 bytes each however long they are.
-type Digest = [u8; 16];
+pub type Digest = [u8; 16];
 
-fn digest(text: impl AsRef<[u8]>) -> Digest {
+/// Of a text.
+pub fn digest(text: impl AsRef<[u8]>) -> Digest {
     let mut short = [0; 16];
     short.copy_from_slice(&Sha256::of(text).bytes()[..16]);
     short
@@ -102,14 +104,15 @@ impl Claims {
         Claim::of(placed).write(&mut self.file)
     }
 
-    /// Decides.
-    pub fn settle(self) -> Result<Owners, SortError> {
+    /// Decides, and says on which day each key is.
+    pub fn settle(self) -> Result<(Owners, Positions), SortError> {
         let mut file = self.file.into_inner().map_err(SortError::new)?;
         file.rewind().map_err(SortError::new)?;
         let mut file = BufReader::with_capacity(CLAIM_BYTES * 1_024, file);
         let mut failed = None;
         let claims = (0..self.count).map_while(|_| Claim::read(&mut file).map_err(|error| failed = Some(error)).ok());
         let mut owners = Owners { of_repeated: HashMap::new(), repeated: 0 };
+        let mut positions = Positions::new().map_err(SortError::new)?;
         let mut owner: Option<Claim> = None;
         for claim in sorted(claims, Claim::cmp)? {
             let claim = claim?;
@@ -118,12 +121,15 @@ impl Claims {
                     owners.of_repeated.entry(claim.key).or_insert(Some(owner.row));
                     owners.repeated += 1;
                 }
-                _ => owner = Some(claim),
+                _ => {
+                    positions.add(&claim.key, claim.day).map_err(SortError::new)?;
+                    owner = Some(claim);
+                }
             }
         }
         match failed {
             Some(error) => Err(SortError::new(error)),
-            None => Ok(owners),
+            None => Ok((owners, positions)),
         }
     }
 }
@@ -167,7 +173,7 @@ mod tests {
     fn kept(all: &[Placed]) -> (Vec<String>, u64) {
         let mut claims = Claims::new().unwrap();
         all.iter().for_each(|placed| claims.add(placed).unwrap());
-        let mut owners = claims.settle().unwrap();
+        let mut owners = claims.settle().unwrap().0;
         let repeated = owners.repeated;
         let kept = all.iter().filter(|placed| owners.admit(placed));
         (kept.map(|placed| placed.activity.source_row.clone()).collect(), repeated)
@@ -200,7 +206,7 @@ mod tests {
         let all: Vec<Placed> = (0..1_000).map(|n| placed(&n.to_string(), "2026-03-02", None, "x")).collect();
         let mut claims = Claims::new().unwrap();
         all.iter().for_each(|placed| claims.add(placed).unwrap());
-        assert!(claims.settle().unwrap().of_repeated.is_empty());
+        assert!(claims.settle().unwrap().0.of_repeated.is_empty());
         assert_eq!(kept(&all).0.len(), 1_000);
     }
 }

@@ -1,6 +1,7 @@
 //! The lease: of several intakes at once one runs, and each attempt has a generation of its own.
 //!
-//! One item in the table. If the table is lost, the lake's newest generation takes its place.
+//! One item in the table, and in it the watermark: whoever moves it must hold the lease. If the table is lost, the lake's
+//! newest generation takes the place of the last one, and everything is read.
 
 use aws_sdk_dynamodb::{
     Client,
@@ -9,6 +10,8 @@ use aws_sdk_dynamodb::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use shared::time::Generation;
+
+use crate::watermark::Watermark;
 
 /// No attempt runs longer than this: Lambda's own limit.
 const LEASE: TimeDelta = TimeDelta::minutes(15);
@@ -46,6 +49,8 @@ pub struct Lease {
     leases: Leases,
     /// Minted for this attempt alone, before its snapshot is opened.
     pub generation: Generation,
+    /// What the last run left behind, unless it is of another version or there was none.
+    pub watermark: Option<Watermark>,
 }
 
 impl Leases {
@@ -60,6 +65,7 @@ impl Leases {
             self.client.get_item().table_name(&self.table).set_key(Some(key())).consistent_read(true).send().await;
         let item = item.map_err(|error| storage("read", error))?.item.unwrap_or_default();
         let known = item.get("last_generation").and_then(|value| value.as_s().ok()?.parse().ok());
+        let watermark = item.get("watermark").and_then(|value| serde_json::from_str(value.as_s().ok()?).ok());
         let until = item.get("expires_at").and_then(|value| value.as_n().ok()?.parse().ok());
         let until = until.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or(DateTime::UNIX_EPOCH);
         if until > now {
@@ -79,7 +85,7 @@ impl Leases {
             .expression_attribute_values(":now", seconds(now))
             .expression_attribute_values(":generation", text(generation));
         match take.send().await {
-            Ok(_) => Ok(Lease { leases: self.clone(), generation }),
+            Ok(_) => Ok(Lease { leases: self.clone(), generation, watermark }),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
                 Err(LeaseError::Held { until: now + LEASE })
             }
@@ -96,8 +102,27 @@ impl Leases {
 }
 
 impl Lease {
+    /// Moves the watermark, if at `now` the lease has not run out and nobody else has taken it since. Returns whether it did.
+    pub async fn move_to(&self, watermark: &Watermark, now: DateTime<Utc>) -> Result<bool, LeaseError> {
+        let Leases { client, table } = &self.leases;
+        let text = serde_json::to_string(watermark);
+        let text = text.map_err(|error| LeaseError::Storage { action: "moved", reason: error.to_string() })?;
+        let update = client.update_item().table_name(table).set_key(Some(key()));
+        let update = update
+            .update_expression("SET watermark = :watermark")
+            .condition_expression("last_generation = :generation AND expires_at > :now")
+            .expression_attribute_values(":watermark", AttributeValue::S(text))
+            .expression_attribute_values(":generation", AttributeValue::S(self.generation.to_string()))
+            .expression_attribute_values(":now", AttributeValue::N(now.timestamp().to_string()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => Ok(false),
+            Err(error) => Err(storage("moved", error)),
+        }
+    }
+
     /// Gives the lease back, unless it ran out and another attempt has taken it.
-    pub async fn release(self) -> Result<(), LeaseError> {
+    pub async fn release(&self) -> Result<(), LeaseError> {
         let Leases { client, table } = &self.leases;
         let update = client.update_item().table_name(table).set_key(Some(key()));
         let update = update

@@ -10,14 +10,17 @@ mod fit;
 mod keys;
 pub mod lease;
 pub mod mapping;
+mod positions;
 pub mod quarantine;
 pub mod record;
+mod restrict;
 mod run;
 pub mod secret;
 mod sort;
 pub mod source;
 mod stays;
 pub mod translate;
+pub mod watermark;
 
 pub use run::{Intake, IntakeError, TooManyRejected};
 
@@ -34,6 +37,7 @@ use shared::{
 use mapping::{Mapping, MappingError};
 use record::RunRecord;
 use secret::Source;
+use watermark::Pace;
 
 /// What the footer of every captured file says of its origin: the source, and neither run nor clock.
 fn provenance(source: &str) -> BTreeMap<String, String> {
@@ -57,7 +61,8 @@ pub enum ConfigurationError {
 
 impl Intake {
     /// Reads `LAKE_BUCKET`, `TABLE_NAME`, `MAPPING` (the name of a known product, or a file), `ORGANISATION_TIME_ZONE`,
-    /// and where the source is: `SOURCE_URL`, `SOURCE_SECRET_ARN` and `SOURCE_CA_FILE`.
+    /// where the source is (`SOURCE_URL`, `SOURCE_SECRET_ARN` and `SOURCE_CA_FILE`), and how a live one is read
+    /// (`RECONCILE_HOURS`, `CURSOR_OVERLAP_MINUTES`).
     pub async fn from_env() -> Result<Self, ConfigurationError> {
         let deployment = Deployment::from_env().await;
         let mapping = Mapping::load(&variable("MAPPING")?)?;
@@ -74,7 +79,8 @@ impl Intake {
             source = source.trusting(file);
         }
         let zone = LogicSettings::from_env()?.organisation_time_zone;
-        Ok(Self::new(deployment.lake()?, deployment.dynamodb(), &table, mapping, source, zone)?)
+        let intake = Self::new(deployment.lake()?, deployment.dynamodb(), &table, mapping, source, zone)?;
+        Ok(Self { pace: Pace::from_env()?, ..intake })
     }
 
     /// Handles one tick of the schedule: one run. What the schedule sends does not matter.
@@ -90,6 +96,9 @@ impl Intake {
                 summary.rows_quarantined = record.counts.quarantined;
                 tracing::info!(
                     generation = %record.generation,
+                    reading = ?record.reading,
+                    because = record.because,
+                    source_rows = record.source_rows,
                     counts = ?record.counts,
                     days = ?record.days,
                     quarantined_by_reason = ?record.quarantined_by_reason,

@@ -125,11 +125,16 @@ pub fn fields(entity: Entity) -> &'static [CanonicalField] {
                     optional("note", Text),
                     optional("time_zone", Text),
                     optional("updated_at", Instant),
+                    optional(CURSOR, Instant),
                 ]
             }
         }
     }
 }
+
+/// The field of activities that says when the source changed a record last. It is no column of the lake: by it a run knows
+/// which days to read.
+pub const CURSOR: &str = "cursor";
 
 /// The fields of a person's stay in a team, in the section `[memberships]`.
 pub const MEMBERSHIP_FIELDS: &[CanonicalField] = &[
@@ -536,6 +541,7 @@ impl Parser<'_> {
         let Some(activities) = entities.get(&Entity::Activities) else {
             return Err(self.error(0, "the section [activities] is missing"));
         };
+        self.comparable(&activities.columns)?;
         if !["duration_seconds", "ended_at"].iter().any(|field| activities.columns.contains_key(field)) {
             return Err(self.error(activities.line, "[activities.columns] needs `duration_seconds` or `ended_at`"));
         }
@@ -598,6 +604,26 @@ impl Parser<'_> {
             return Err(self.error(line, format!("`select` of [{name}] takes one SELECT")));
         }
         Ok(select.to_owned())
+    }
+
+    /// A cursor, and with it the start, are compared by the database, which knows nothing of patterns and of people's zones.
+    fn comparable(&self, columns: &BTreeMap<&'static str, ColumnMapping>) -> Result<(), MappingError> {
+        let Some(cursor) = columns.get(CURSOR) else { return Ok(()) };
+        if cursor.zone == Some(ZoneRule::Local) {
+            return Err(self.error(cursor.line, "`cursor` needs a `zone` that is the same for all records"));
+        }
+        let compared = ["started_at", CURSOR].into_iter().filter_map(|name| Some((name, columns.get(name)?)));
+        let pattern = |column: &ColumnMapping| matches!(column.format, Some(InstantFormat::Pattern { .. }));
+        match compared.into_iter().find(|(_, column)| pattern(column)) {
+            None => Ok(()),
+            Some((name, column)) => {
+                let problem = format!(
+                    "with a `cursor` the database compares `{name}`, and cannot by a pattern; let the SELECT convert it, or \
+                     leave `cursor` out"
+                );
+                Err(self.error(column.line, problem))
+            }
+        }
     }
 
     fn column(&self, field: CanonicalField, value: &Value<'_>) -> Result<ColumnMapping, MappingError> {

@@ -131,6 +131,11 @@ impl Quarantine {
         file.write_all(b"\n")
     }
 
+    /// Forgets what was taken of `entity`.
+    pub fn forget(&mut self, entity: Entity) {
+        self.of_entity.remove(&entity);
+    }
+
     /// Whether there is anything of `entity`.
     pub fn has(&self, entity: Entity) -> bool {
         self.of_entity.contains_key(&entity)

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use shared::time::Generation;
 
 /// Activities by what became of them. `read = written + unchanged + quarantined + open`, in every run.
+///
+/// A run that read changes counts the rows that changed, those of the days that it restated, and what is still in quarantine
+/// from before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Read from the source.
@@ -39,6 +42,17 @@ pub struct Days {
     pub emptied: u64,
 }
 
+/// How much of the source a run read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    /// Everything.
+    #[default]
+    Whole,
+    /// What the cursor says changed, and the days that changed by it.
+    Changes,
+}
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -56,6 +70,22 @@ pub struct RunRecord {
     /// Whether it read the quarantine again, and the days that change by it, instead of the source.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replayed: bool,
+    /// How much of the source it read.
+    #[serde(default)]
+    pub reading: Reading,
+    /// Why everything was read, where the mapping has a cursor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// Rows that the source gave of its activities. Of a run that read changes that may be more than it counts: a row that
+    /// changed is read again with its day, and with a day its neighbours.
+    #[serde(default)]
+    pub source_rows: u64,
+    /// Every change that says it was made before this is in the lake: the watermark, once the run is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<DateTime<Utc>>,
+    /// The bound that the watermark could not pass: a transaction that was not over, or else when the source was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_until: Option<DateTime<Utc>>,
     /// Activities.
     pub counts: Counts,
     /// Records of any entity that could not be translated, by reason code.

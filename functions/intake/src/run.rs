@@ -1,15 +1,19 @@
 //! One intake run, from the lease to the run record.
 //!
-//! Order of effects: lease and new generation, snapshot, objects (create-only), run record, lease given back. A crash
-//! anywhere leaves objects that are true of their generation; the next run is a new generation and finds days that are
-//! in the lake already by their digest. Only deterministic data errors are quarantined: anything else fails the run.
+//! Order of effects: lease and new generation, snapshot, objects (create-only), run record, watermark, lease given back. A
+//! crash anywhere leaves objects that are true of their generation; the next run is a new generation and finds days that
+//! are in the lake already by their digest. Only deterministic data errors are quarantined: anything else fails the run.
 
+mod changes;
 mod replay;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
 
 use aws_sdk_dynamodb::Client;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::TryStreamExt;
 use parquet::errors::ParquetError;
@@ -24,17 +28,20 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use crate::{
     days::{DaysError, Output, Placed, empty_day, seal_days},
     fit::{Fitted, fits_columns, fits_database},
-    lease::{LeaseError, Leases},
-    mapping::{EntityMapping, MEMBERSHIPS, Mapping, MappingError},
+    lease::{Lease, LeaseError, Leases},
+    mapping::{CURSOR, Database, EntityMapping, MEMBERSHIPS, Mapping, MappingError},
+    positions::{Index, Positions, PositionsError},
     provenance,
     quarantine::{Quarantine, QuarantineError, Row},
-    record::{Counts, Days, RunRecord},
+    record::{Counts, Days, Reading, RunRecord},
+    restrict::Restriction,
     secret::Source,
     source::{Snapshot, SourceError},
     stays::{Memberships, remember},
     translate::{
         ActivityTranslator, Dimensions, Rejected, Translated, dimension as translate_dimension, key, membership,
     },
+    watermark::{Bound, Conditions, Pace, Watermark, of_dimensions, of_lake},
 };
 
 /// A run may refuse this many records, whatever their share,
@@ -67,6 +74,9 @@ pub enum IntakeError {
     /// What was refused could not be kept.
     #[error(transparent)]
     Quarantine(#[from] QuarantineError),
+    /// The index of the lake could not be read or kept.
+    #[error(transparent)]
+    Positions(#[from] PositionsError),
     /// A file could not be written.
     #[error("a file could not be written as Parquet")]
     Write(#[from] ParquetError),
@@ -118,6 +128,9 @@ pub struct Intake {
     pub source: Source,
     /// The organisation's zone: it decides the local day where neither the record nor the person has one.
     pub time_zone: Tz,
+    /// How a live source is read.
+    pub pace: Pace,
+    pub(crate) index: Index,
 }
 
 impl Intake {
@@ -138,7 +151,15 @@ impl Intake {
                 );
                 Err(MappingError { file: mapping.file, line: 0, problem })
             }
-            _ => Ok(Self { lake, leases: Leases::new(dynamodb, table), mapping, source, time_zone }),
+            _ => Ok(Self {
+                lake,
+                leases: Leases::new(dynamodb.clone(), table),
+                mapping,
+                source,
+                time_zone,
+                pace: Pace::default(),
+                index: Index::new(dynamodb, table),
+            }),
         }
     }
 
@@ -157,6 +178,7 @@ impl Intake {
     }
 
     async fn attempt(&self, now: DateTime<Utc>, from: Input) -> Result<RunRecord, IntakeError> {
+        let begun = Instant::now();
         let newest = self.lake.newest_bases(None).await?;
         let newest: BTreeMap<LocalDay, Captured> = newest.iter().filter_map(Captured::of).collect();
         let newest_generation = newest.values().map(|captured| captured.generation).max();
@@ -171,6 +193,11 @@ impl Intake {
                 started_at: now,
                 failed: None,
                 replayed: matches!(from, Input::Quarantine),
+                reading: Reading::Whole,
+                because: None,
+                source_rows: 0,
+                settled: None,
+                settled_until: None,
                 counts: Counts::default(),
                 quarantined_by_reason: BTreeMap::new(),
                 days: Days::default(),
@@ -180,15 +207,27 @@ impl Intake {
             read: 0,
             rejected: Quarantine::default(),
             tally: BTreeMap::new(),
+            live: None,
+            positions: None,
+            days: BTreeSet::new(),
         };
         let outcome = match from {
-            Input::Source => run.capture().await,
+            Input::Source => run.capture(lease.watermark.as_ref()).await,
             Input::Quarantine => run.replay().await,
         };
         if let Err(error) = &outcome {
             run.record.failed = Some(chain(error));
         }
         let recorded = run.keep_record().await;
+        if outcome.is_ok() && recorded.is_ok() {
+            let now = now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default();
+            // What was captured is captured. Without a watermark the next run reads everything.
+            match run.settle(&lease, now).await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!("the lease ran out, so the watermark stays where it was"),
+                Err(error) => tracing::warn!(error = chain(&error), "the watermark stays where it was"),
+            }
+        }
         // The lease goes back whatever happened; if that fails too, it runs out by itself.
         let released = lease.release().await;
         outcome?;
@@ -206,9 +245,9 @@ enum Input {
 
 /// The newest object of a day.
 #[derive(Debug, Clone, Copy)]
-struct Captured {
-    generation: Generation,
-    sha256: Sha256,
+pub(crate) struct Captured {
+    pub(crate) generation: Generation,
+    pub(crate) sha256: Sha256,
 }
 
 impl Captured {
@@ -220,6 +259,16 @@ impl Captured {
 
 /// By section of the mapping: what its SELECT yields.
 type SourceColumns = BTreeMap<&'static str, Fitted>;
+
+/// A source that may be read by what changed.
+struct Live {
+    before: Option<Watermark>,
+    /// What holds for this run.
+    conditions: Conditions,
+    bound: Bound,
+    /// The newest change within the bound.
+    newest: Option<DateTime<Utc>>,
+}
 
 /// Days being made on a thread of their own: activities go in, sealed days come out.
 struct Sorting {
@@ -251,6 +300,11 @@ struct Run<'a> {
     rejected: Quarantine,
     /// How often each section, field and reason was refused, and what was said the first time.
     tally: BTreeMap<(&'static str, &'static str, &'static str), (u64, String)>,
+    live: Option<Live>,
+    /// Where every activity is, once everything is read.
+    positions: Option<Positions>,
+    /// Days that this run wrote.
+    days: BTreeSet<LocalDay>,
 }
 
 /// A dimension that waits until the run knows that it may publish.
@@ -260,7 +314,7 @@ struct Waiting {
 }
 
 impl Run<'_> {
-    async fn capture(&mut self) -> Result<(), IntakeError> {
+    async fn capture(&mut self, before: Option<&Watermark>) -> Result<(), IntakeError> {
         let address = self.intake.source.address().await.map_err(SourceError::from)?;
         fits_database(&self.intake.mapping, &address)?;
         let mut snapshot = Snapshot::open(&address).await?;
@@ -272,12 +326,76 @@ impl Run<'_> {
                 captured.insert(entity, members);
             }
         }
-        self.activities(snapshot, &columns, Dimensions::new(captured), waiting).await?;
+        self.live = self.live(&snapshot, before, &captured);
+        self.record.settled_until = self.live.as_ref().and_then(|live| live.bound.until);
+        self.activities(snapshot, &columns, Dimensions::new(captured), waiting, address.database()).await?;
         self.quarantine().await?;
+        self.record.settled = self.live.as_ref().and_then(|live| match (&self.record.reading, &live.before) {
+            (Reading::Changes, Some(before)) => before.settled.max(live.newest),
+            _ => live.newest,
+        });
         if !self.record.counts.balanced() {
             return Err(IntakeError::Unbalanced(self.record.counts));
         }
         Ok(())
+    }
+
+    /// What reading by the cursor needs to know, if the mapping has one and the source tells what is under way in it.
+    fn live(
+        &self,
+        snapshot: &Snapshot,
+        before: Option<&Watermark>,
+        captured: &BTreeMap<Entity, Vec<Member>>,
+    ) -> Option<Live> {
+        let Intake { mapping, time_zone, .. } = self.intake;
+        mapping.entities.get(&Entity::Activities)?.columns.get(CURSOR)?;
+        let conditions = Conditions {
+            mapping: mapping.sha256.to_string(),
+            time_zone: time_zone.name().to_owned(),
+            pseudonyms: None,
+            dimensions: of_dimensions(captured),
+            lake: of_lake(&self.newest),
+        };
+        let bound = Bound::new(snapshot.moment()?, before, self.record.started_at);
+        Some(Live { before: before.cloned(), conditions, bound, newest: None })
+    }
+
+    /// From where on changes are enough, or why everything is to be read: where the mapping has a cursor, in words.
+    fn since(&self) -> Result<Watermark, Option<&'static str>> {
+        let Some(live) = &self.live else {
+            let from = self.intake.mapping.entities.get(&Entity::Activities);
+            let cursor = from.is_some_and(|from| from.columns.contains_key(CURSOR));
+            return Err(cursor.then_some("the source does not tell which transactions are under way"));
+        };
+        let before = live.before.as_ref().ok_or("there is no watermark")?;
+        if let Some(differs) = before.conditions.differ(&live.conditions) {
+            return Err(Some(differs));
+        }
+        if self.record.generation.instant() - before.whole.instant() >= self.intake.pace.reconcile_every {
+            return Err(Some("it is time to reconcile"));
+        }
+        before.settled.ok_or("nothing is settled yet")?;
+        Ok(before.clone())
+    }
+
+    /// Leaves behind what the next run starts from. Returns whether the lease still allowed it.
+    async fn settle(&mut self, lease: &Lease, now: DateTime<Utc>) -> Result<bool, IntakeError> {
+        let Some(live) = self.live.take() else { return Ok(true) };
+        let (whole, parts, mut days) = match (self.positions.take(), live.before) {
+            (Some(positions), _) => {
+                let generation = self.record.generation;
+                (generation, self.intake.index.keep(generation, positions).await?, BTreeSet::new())
+            }
+            (None, Some(before)) => (before.whole, before.parts, before.days),
+            (None, None) => return Ok(true),
+        };
+        if whole != self.record.generation {
+            days.append(&mut self.days);
+        }
+        let Bound { looked_at, running, .. } = live.bound;
+        let conditions = Conditions { lake: of_lake(&self.newest), ..live.conditions };
+        let settled = self.record.settled;
+        Ok(lease.move_to(&Watermark { settled, looked_at, running, whole, parts, days, conditions }, now).await?)
     }
 
     async fn dimension(
@@ -378,7 +496,7 @@ impl Run<'_> {
         }
         let rejected: u64 = tally.values().map(|(count, _)| count).sum();
         let Counts { read, quarantined, .. } = self.record.counts;
-        let all_activities = read > 0 && quarantined == read;
+        let all_activities = self.record.reading == Reading::Whole && read > 0 && quarantined == read;
         let many = rejected > FEW && rejected * 100 > self.read * FEW_PERCENT;
         let most = tally.into_iter().max_by_key(|(_, (count, _))| *count);
         let Some(((section, field, reason), (count, message))) = most.filter(|_| many || all_activities) else {
@@ -400,6 +518,7 @@ impl Run<'_> {
         columns: &SourceColumns,
         dimensions: Dimensions,
         waiting: Vec<Waiting>,
+        database: Database,
     ) -> Result<(), IntakeError> {
         let mapping = self.intake.mapping.clone();
         let entity = Entity::Activities;
@@ -407,29 +526,55 @@ impl Run<'_> {
             return Ok(());
         };
         let translator = ActivityTranslator::new(&mapping, from, &dimensions, self.intake.time_zone);
-        let Sorting { to_sorter, sealed, sorter } = Sorting::start(&mapping.name);
-        let mut records = snapshot.records(&columns.select, columns.names());
+        let changes = match self.since() {
+            Ok(before) => {
+                self.changes(&mut snapshot, Restriction::new(from, columns, database), &translator, &before).await?
+            }
+            Err(why) => Err(why),
+        };
+        let (Sorting { to_sorter, sealed, sorter }, days) = match changes {
+            Ok((sorting, days)) => (sorting, Some(days)),
+            Err(why) => {
+                self.record.because = why.map(str::to_owned);
+                (self.everything(&mut snapshot, columns, &translator).await?, None)
+            }
+        };
+        drop(to_sorter);
+        // Everything is read: the source's writers need not wait until it is published.
+        snapshot.close().await;
+        let seen = self.publish_days(sealed, true, waiting).await?;
+        sorter.await.map_err(|_| IntakeError::Panicked)??;
+        self.empty_days(&seen, days.as_ref()).await
+    }
+
+    /// Reads every activity.
+    async fn everything(
+        &mut self,
+        snapshot: &mut Snapshot,
+        read: &Fitted,
+        translator: &ActivityTranslator<'_>,
+    ) -> Result<Sorting, IntakeError> {
+        let sorting = Sorting::start(&self.intake.mapping.name);
+        let mut records = snapshot.records(&read.select, read.names());
         while let Some(record) = records.try_next().await? {
             self.read += 1;
+            self.record.source_rows += 1;
             self.record.counts.read += 1;
+            if let Some(live) = &mut self.live {
+                live.newest = live.bound.newest(live.newest, translator.cursor(&record));
+            }
             match translator.translate(&record) {
                 Translated::Open => self.record.counts.open += 1,
                 Translated::Rejected(rejected) => self.reject(*rejected)?,
                 Translated::Activity(day, activity) => {
-                    if to_sorter.send(Placed { day, activity }).await.is_err() {
-                        // The sorter is gone; it says why below.
+                    if sorting.to_sorter.send(Placed { day, activity }).await.is_err() {
+                        // The sorter is gone; it says why when it is waited for.
                         break;
                     }
                 }
             }
         }
-        drop(to_sorter);
-        // Everything is read: the source's writers need not wait until it is published.
-        drop(records);
-        snapshot.close().await;
-        let seen = self.publish_days(sealed, true, waiting).await?;
-        sorter.await.map_err(|_| IntakeError::Panicked)??;
-        self.empty_days(&seen).await
+        Ok(sorting)
     }
 
     /// Publishes the days that a sorter seals. Returns which there are.
@@ -442,10 +587,11 @@ impl Run<'_> {
         let (mut seen, mut waiting) = (BTreeSet::new(), waiting);
         while let Some(output) = sealed.recv().await {
             match output {
-                Output::Read { repeated } => {
+                Output::Read { repeated, positions } => {
                     if check {
                         self.check_rejected(repeated)?;
                     }
+                    self.positions = Some(positions).filter(|_| self.record.reading == Reading::Whole);
                     for dimension in waiting.drain(..) {
                         self.publish_dimension(dimension).await?;
                     }
@@ -466,21 +612,35 @@ impl Run<'_> {
             self.record.days.unchanged += 1;
             return Ok(());
         }
-        let partition = Partition { day, generation: self.record.generation };
-        self.create(LakeKey::Activities { partition, sha256: sealed.sha256 }, sealed).await?;
+        self.create_day(day, sealed).await?;
         self.record.counts.written += rows;
         self.record.days.written += 1;
         Ok(())
     }
 
-    /// A day that had rows and has none any more is restated as empty.
-    async fn empty_days(&mut self, seen: &BTreeSet<LocalDay>) -> Result<(), IntakeError> {
+    async fn create_day(&mut self, day: LocalDay, sealed: &Sealed) -> Result<(), IntakeError> {
+        let (generation, sha256) = (self.record.generation, sealed.sha256);
+        self.create(LakeKey::Activities { partition: Partition { day, generation }, sha256 }, sealed).await?;
+        self.newest.insert(day, Captured { generation, sha256 });
+        self.days.insert(day);
+        Ok(())
+    }
+
+    /// A day that had rows and has none any more is restated as empty; only those `among` were read, if not all.
+    async fn empty_days(
+        &mut self,
+        seen: &BTreeSet<LocalDay>,
+        among: Option<&BTreeSet<LocalDay>>,
+    ) -> Result<(), IntakeError> {
         let empty = empty_day(&self.intake.mapping.name)?;
-        let gone = self.newest.iter().filter(|(day, captured)| !seen.contains(day) && captured.sha256 != empty.sha256);
+        let read = |day: &LocalDay| among.is_none_or(|among| among.contains(day));
+        let gone = self
+            .newest
+            .iter()
+            .filter(|(day, captured)| read(day) && !seen.contains(day) && captured.sha256 != empty.sha256);
         let gone: Vec<LocalDay> = gone.map(|(day, _)| *day).collect();
         for day in gone {
-            let partition = Partition { day, generation: self.record.generation };
-            self.create(LakeKey::Activities { partition, sha256: empty.sha256 }, &empty).await?;
+            self.create_day(day, &empty).await?;
             self.record.days.emptied += 1;
         }
         Ok(())

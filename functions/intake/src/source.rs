@@ -4,8 +4,9 @@ mod mysql;
 mod postgres;
 mod sqlite;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use serde_json::{Map, Number, Value};
 use sqlx::{mysql::MySqlDatabaseError, postgres::PgDatabaseError};
@@ -335,6 +336,17 @@ impl Record {
     }
 }
 
+/// What was under way in the source right before its snapshot: a transaction that is not over may still bring rows that say
+/// they changed while it ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// By the clock of the database, if it has one of its own.
+    pub now: Option<DateTime<Utc>>,
+    /// Transactions that were not over, each by a name that no other one will have, and when it began, where the reader may
+    /// know.
+    pub running: BTreeMap<String, Option<DateTime<Utc>>>,
+}
+
 /// One read-only view of the source: everything read through it is of one moment.
 pub struct Snapshot(Connection);
 
@@ -352,6 +364,18 @@ impl Snapshot {
             Address::Postgres(postgres) => Connection::Postgres(postgres::Snapshot::open(postgres).await?),
             Address::Mysql(mysql) => Connection::Mysql(mysql::Snapshot::open(mysql).await?),
         }))
+    }
+
+    /// The moment before it; `None` where the source does not tell what is under way, as MySQL, or a standby of
+    /// PostgreSQL.
+    pub fn moment(&self) -> Option<Moment> {
+        match &self.0 {
+            // One writes at a time, so whatever is visible is older than what is under way.
+            Connection::Sqlite(_) => Some(Moment { now: None, running: BTreeMap::new() }),
+            Connection::Postgres(snapshot) => snapshot.moment(),
+            // Only who may see everybody's processes is told.
+            Connection::Mysql(_) => None,
+        }
     }
 
     /// The tables and views of the source.

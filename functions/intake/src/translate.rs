@@ -15,8 +15,8 @@ use shared::{
 
 use crate::{
     mapping::{
-        ColumnMapping, EntityMapping, FieldKind, InstantFormat, MEMBERSHIPS, Mapping, Precision, SprintRule, Unit,
-        ZoneRule,
+        CURSOR, ColumnMapping, EntityMapping, FieldKind, InstantFormat, MEMBERSHIPS, Mapping, Precision, SprintRule,
+        Unit, ZoneRule,
     },
     source::{Cell, Record},
 };
@@ -220,6 +220,17 @@ impl<'a> ActivityTranslator<'a> {
                 Translated::Rejected(Box::new(fields.reject(Entity::Activities, key(Entity::Activities), problem)))
             }
         }
+    }
+
+    /// The key of a record, as far as it has one.
+    pub fn key(&self, record: &Record) -> Option<String> {
+        Fields { mapping: self.from, record }.text(key(Entity::Activities)).ok().flatten()
+    }
+
+    /// When the source changed a record last, as far as it says so.
+    pub fn cursor(&self, record: &Record) -> Option<DateTime<Utc>> {
+        let changed = Fields { mapping: self.from, record }.instant(CURSOR, self.organisation);
+        changed.ok().flatten().map(|(at, _)| at)
     }
 
     fn activity(&self, fields: &Fields<'_>) -> Result<Option<(LocalDay, Activity)>, Problem> {

@@ -31,7 +31,7 @@ use aws_sdk_dynamodb::{
 use chrono_tz::Tz;
 use futures::FutureExt;
 use hyper::Uri;
-use intake::{Intake, mapping::Mapping, record::RunRecord, secret::Source};
+use intake::{Intake, mapping::Mapping, record::RunRecord, secret::Source, watermark::Pace};
 use shared::{
     annotator::{Annotator, Register, Runner},
     contribution::ContributionStore,
@@ -165,7 +165,8 @@ impl Stack {
         );
         let source = Source::at(settings.source_url);
         let zone = logic.organisation_time_zone;
-        let intake = Intake::new(lake.clone(), table, TABLE, settings.mapping, source, zone)?;
+        let mut intake = Intake::new(lake.clone(), table, TABLE, settings.mapping, source, zone)?;
+        intake.pace = Pace::from_env()?;
         // This process has the table to itself, so whoever held the lease is gone.
         intake.leases.free().await?;
         Ok(Self {

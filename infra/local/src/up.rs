@@ -213,7 +213,9 @@ impl Up {
             // With --once it is the error that the command ends with.
             Err(_) if self.once => {}
             Err(reason) => eprintln!("{reason}. Showing what was captured before."),
-            Ok(run) if work.days == 0 && run.counts.read > 0 => println!("Nothing new: every day is up to date."),
+            Ok(run) if work.days == 0 && (run.counts.read > 0 || run.reading == intake::record::Reading::Changes) => {
+                println!("Nothing new: every day is up to date.")
+            }
             Ok(run) => println!(
                 "{} of {} activities captured, {} in quarantine, {} still running; {} days worked out.",
                 run.counts.written + run.counts.unchanged,

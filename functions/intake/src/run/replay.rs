@@ -23,13 +23,13 @@ use crate::{
 };
 
 /// The newest quarantine of an entity, which can be read again and again.
-struct Refused {
+pub(super) struct Refused {
     key: LakeKey,
     file: File,
 }
 
 impl Refused {
-    fn rows(&self) -> Result<impl Iterator<Item = Result<Row, LakeError>> + use<>, LakeError> {
+    pub(super) fn rows(&self) -> Result<impl Iterator<Item = Result<Row, LakeError>> + use<>, LakeError> {
         rows(&self.key, self.file.try_clone()?)
     }
 }
@@ -59,7 +59,7 @@ impl Run<'_> {
         if self.record.counts.balanced() { Ok(()) } else { Err(IntakeError::Unbalanced(self.record.counts)) }
     }
 
-    async fn refused(&self, entity: Entity) -> Result<Option<Refused>, LakeError> {
+    pub(super) async fn refused(&self, entity: Entity) -> Result<Option<Refused>, LakeError> {
         let prefix = format!("quarantine/{}/", entity.name());
         let Some(newest) = self.intake.lake.list(&prefix, None).await?.pop() else { return Ok(None) };
         let file = self.intake.lake.fetch(&newest.key).await?;

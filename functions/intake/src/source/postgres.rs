@@ -12,7 +12,7 @@ use sqlx::{
     postgres::{PgRow, PgValueRef},
 };
 
-use super::{CONNECT, Cell, Family, Record, Said, SourceColumn, SourceError, not_connected};
+use super::{CONNECT, Cell, Family, Moment, Record, Said, SourceColumn, SourceError, not_connected};
 use crate::{address::Postgres, mapping::Database};
 
 /// The snapshot is taken by the first query of a transaction. A run that is gone without a word must not hold the server
@@ -31,6 +31,19 @@ const BEGIN: &str = "
     SET LOCAL idle_in_transaction_session_timeout = '5min';
     SELECT 1";
 
+/// Which transactions of this database are not over, whether or not they have written yet, and what the time was before this
+/// was looked at. Reads no table, and needs no privilege; without `pg_read_all_stats` others' start is not told.
+const RUNNING: &str = "
+    SELECT pg_is_in_recovery(), to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'),
+           id, to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')
+    FROM (SELECT 1) AS one LEFT JOIN (
+        SELECT l.virtualtransaction AS id, a.xact_start AS since
+        FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+        WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND l.pid <> pg_backend_pid()
+            AND (a.datname IS NULL OR a.datname = current_database())
+        UNION ALL SELECT 'prepared ' || transaction, NULL FROM pg_prepared_xacts WHERE database = current_database()
+    ) AS running ON true";
+
 /// What may be named in a SELECT as it stands here.
 const TABLES: &str = "
     SELECT CASE WHEN pg_table_is_visible(c.oid) THEN c.relname ELSE n.nspname || '.' || c.relname END
@@ -39,6 +52,7 @@ const TABLES: &str = "
 
 pub(super) struct Snapshot {
     connection: PgConnection,
+    moment: Option<Moment>,
 }
 
 impl Snapshot {
@@ -49,9 +63,15 @@ impl Snapshot {
         let local = address.options.get_socket().is_some();
         let database = Database::Postgresql;
         let mut connection = connected.map_err(|error| not_connected(database, server.clone(), local, error))?;
+        // Whatever begins between this and the snapshot began after `now`. A server that does not tell can still be read.
+        let running = sqlx::raw_sql(RUNNING).fetch_all(&mut connection).await.unwrap_or_default();
         let begun = sqlx::raw_sql(BEGIN).execute(&mut connection).await;
         begun.map_err(|error| SourceError::Session { database, server, source: error.into() })?;
-        Ok(Self { connection })
+        Ok(Self { connection, moment: moment(&running) })
+    }
+
+    pub(super) fn moment(&self) -> Option<Moment> {
+        self.moment.clone()
     }
 
     pub(super) async fn tables(&mut self) -> Result<Vec<String>, SourceError> {
@@ -101,6 +121,21 @@ impl Snapshot {
         // Everything is read, and the server ends the session by itself if it does not hear this.
         let _ = self.connection.close().await;
     }
+}
+
+/// What the rows of [`RUNNING`] say, unless this is a standby: transactions run on its primary.
+fn moment(rows: &[PgRow]) -> Option<Moment> {
+    let text = |row: &PgRow, column: usize| match cell(&row.try_get_raw(column).ok()?) {
+        Cell::Text(text) => Some(text),
+        _ => None,
+    };
+    let first = rows.first()?;
+    if cell(&first.try_get_raw(0).ok()?) != Cell::Boolean(false) {
+        return None;
+    }
+    let instant = |text: String| text.parse().ok();
+    let running = rows.iter().filter_map(|row| Some((text(row, 2)?, text(row, 3).and_then(instant))));
+    Some(Moment { now: Some(instant(text(first, 1)?)?), running: running.collect() })
 }
 
 /// Classes 22 and 23 are about values, P0 is what a function of the source says; all of them may repeat what they read.
