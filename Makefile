@@ -24,6 +24,8 @@ run: ## Run everything on this machine over the demo organisation, and serve the
 # Where `wastewalk up --invoke` puts its storage, and the keys that it takes.
 watch: export AWS_ENDPOINT_URL_S3 := http://127.0.0.1:9001
 watch: export AWS_ENDPOINT_URL_DYNAMODB := http://127.0.0.1:9002
+# No event bus is there: days that are undone are found at each start instead, and nothing may leave this machine.
+watch: export AWS_ENDPOINT_URL_EVENTBRIDGE := http://127.0.0.1:9
 watch: export AWS_ACCESS_KEY_ID := wastewalk
 watch: export AWS_SECRET_ACCESS_KEY := wastewalk-local
 watch: export AWS_REGION := us-east-1

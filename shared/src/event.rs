@@ -71,8 +71,15 @@ impl ObjectCreated {
     /// What the event asks for.
     ///
     /// # Errors
-    /// If the key is not that of a base object or an annotation.
-    pub fn request(&self) -> Result<Request, Malformed> {
+    /// If it tells of something else than an object of this bucket that was created, or the key is not that of a base object or
+    /// an annotation.
+    pub fn request(&self, bucket: &str) -> Result<Request, Malformed> {
+        if self.detail_type != OBJECT_CREATED {
+            return Err(Malformed::new(&self.detail_type, "the event `Object Created`"));
+        }
+        if self.detail.bucket.name != bucket {
+            return Err(Malformed::new(&self.detail.bucket.name, "the bucket of this lake"));
+        }
         let key: LakeKey = self.detail.object.key.parse()?;
         let again = matches!(key, LakeKey::Activities { .. });
         let partition = key
@@ -141,4 +148,20 @@ where
         }
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_asks_for_work_only_if_it_is_of_this_bucket_and_of_an_object_that_was_created() {
+        let sha256 = "0".repeat(64);
+        let key = format!("activities/date=2026-08-03/gen=20260804T060000Z/sha256={sha256}/activities.parquet");
+        let event = ObjectCreated::new("aws.s3", "lake", &key, 1);
+        assert!(event.request("lake").unwrap().again);
+        assert!(event.request("another").unwrap_err().to_string().contains("the bucket of this lake"));
+        let deleted = ObjectCreated { detail_type: "Object Deleted".to_owned(), ..event };
+        assert!(deleted.request("lake").unwrap_err().to_string().contains("Object Created"));
+    }
 }

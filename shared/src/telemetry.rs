@@ -2,6 +2,8 @@
 
 use std::{
     error::Error,
+    future::Future,
+    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,6 +18,15 @@ pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // A second call keeps the first subscriber, which is what a process that hosts several functions wants.
     let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Runs a function, from reading its environment on. What keeps it from starting goes to the log like any other error, with
+/// all that it says about what to do.
+pub async fn run<E: Into<Box<dyn Error + Send + Sync>>>(function: impl Future<Output = Result<(), E>>) -> ExitCode {
+    init();
+    let Err(error) = function.await else { return ExitCode::SUCCESS };
+    tracing::error!(error = chain(&*error.into()), "the function cannot run");
+    ExitCode::FAILURE
 }
 
 /// Bytes that went between a function and its lake. Clones count together.
@@ -161,5 +172,19 @@ mod tests {
             assert_eq!(fields[name].to_string(), value, "{name}");
         }
         assert_eq!(names.len(), expected.len() + 1, "besides those, only milliseconds: {names:?}");
+    }
+
+    #[tokio::test]
+    async fn what_keeps_a_function_from_starting_is_told_with_what_to_do() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let missing = || crate::deployment::variable("WASTEWALK_NOWHERE").map(|_| ());
+        let code = run(async { missing() }).await;
+        assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["fields"]["error"], missing().unwrap_err().to_string());
     }
 }

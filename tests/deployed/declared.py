@@ -5,6 +5,7 @@ role, is proved in `infra/local/src/template.rs`, where the types of keys and ev
 """
 
 import re
+import shlex
 import tomllib
 import unittest
 
@@ -31,6 +32,13 @@ def name_of(reference: dict) -> str:
     if "Ref" in reference:
         return reference["Ref"]
     return reference["Fn::GetAtt"][0]
+
+
+def overrides(environment: dict, step: str) -> dict[str, str]:
+    """The parameters that an environment of samconfig.toml sets in a step. SAM itself writes them as one text."""
+    written = environment.get(step, {}).get("parameters", {}).get("parameter_overrides", [])
+    pairs = shlex.split(written) if isinstance(written, str) else written
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def listed(value) -> list:
@@ -67,7 +75,7 @@ class Environment(unittest.TestCase):
     LOGIC = {"ORGANISATION_TIME_ZONE", "GRACE_DAYS", "LONG_GAP_HOURS"}
     # The variables that a line of code reads through `shared`.
     THROUGH_SHARED = {
-        r"telemetry::init\(\)": {"RUST_LOG"},
+        r"telemetry::run\(": {"RUST_LOG"},
         r"\.lake\(\)": {"LAKE_BUCKET"},
         r"\.contributions\(\)": {"TABLE_NAME"},
         r"\bLogicSettings::from_env\(\)": LOGIC,
@@ -143,8 +151,34 @@ class Completeness(unittest.TestCase):
     def test_environments_set_parameters_that_there_are(self):
         config = tomllib.loads((ROOT / "samconfig.toml").read_text())
         for environment in ["default", "staging", "prod"]:
-            for override in config[environment]["deploy"]["parameters"]["parameter_overrides"]:
-                self.assertIn(override.split("=")[0], TEMPLATE["Parameters"], environment)
+            deployed, built = (overrides(config[environment], step) for step in ["deploy", "build"])
+            self.assertLessEqual(set(deployed), set(TEMPLATE["Parameters"]), environment)
+            # A binary for another architecture would be deployed without a word, and never start.
+            self.assertEqual(built.get("Architecture"), deployed.get("Architecture"), environment)
+
+
+class Storage(unittest.TestCase):
+    """What is kept is encrypted, private, and not deleted by accident."""
+
+    def test_the_lake(self):
+        for name, bucket in of_type(TEMPLATE, "AWS::S3::Bucket").items():
+            properties = bucket["Properties"]
+            self.assertIn("BucketEncryption", properties, name)
+            self.assertEqual(properties["VersioningConfiguration"], {"Status": "Enabled"}, name)
+            self.assertEqual(set(properties["PublicAccessBlockConfiguration"].values()), {True}, name)
+            self.assertEqual(len(properties["PublicAccessBlockConfiguration"]), 4, name)
+
+    def test_the_table(self):
+        for name, table in of_type(TEMPLATE, "AWS::DynamoDB::Table").items():
+            properties = table["Properties"]
+            self.assertEqual(properties["BillingMode"], "PAY_PER_REQUEST", name)
+            self.assertTrue(properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], name)
+            self.assertTrue(properties["SSESpecification"]["SSEEnabled"], name)
+            self.assertTrue(properties["DeletionProtectionEnabled"], name)
+
+    def test_queues_are_encrypted_by_a_key_that_event_bridge_may_use(self):
+        for name, queue in of_type(TEMPLATE, "AWS::SQS::Queue").items():
+            self.assertIs(queue["Properties"].get("SqsManagedSseEnabled"), True, name)
 
 
 class Failures(unittest.TestCase):

@@ -103,7 +103,7 @@ impl Aggregate {
         let mut summary = Summary::start("aggregate");
         let counted = Self { lake: self.lake.counted_by(&summary.traffic), ..self.clone() };
         summary.events = batch.records.len() as u64;
-        let request = |event: &ObjectCreated| event.request().map_err(AggregateError::from);
+        let request = |event: &ObjectCreated| event.request(self.lake.bucket()).map_err(AggregateError::from);
         let (folded, contributions) = (AtomicU64::new(0), AtomicU64::new(0));
         let response = each_subject(batch, request, async |request| {
             let partition = request.partition;

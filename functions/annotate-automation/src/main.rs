@@ -1,8 +1,10 @@
 //! The Lambda function `annotate-automation`.
 
+use std::process::ExitCode;
+
 use annotate_automation::Automation;
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> ExitCode {
     shared::annotator::serve(|_| Ok(Automation)).await
 }

@@ -1,8 +1,10 @@
 //! The Lambda function `annotate-classify`.
 
+use std::process::ExitCode;
+
 use annotate_classify::Classify;
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> ExitCode {
     shared::annotator::serve(|_| Classify::built_in()).await
 }

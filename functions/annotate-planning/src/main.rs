@@ -1,8 +1,10 @@
 //! The Lambda function `annotate-planning`.
 
+use std::process::ExitCode;
+
 use annotate_planning::Planning;
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> ExitCode {
     shared::annotator::serve(|settings| Ok(Planning::new(settings))).await
 }

@@ -1,8 +1,10 @@
 //! The Lambda function `annotate-switching`.
 
+use std::process::ExitCode;
+
 use annotate_switching::Switching;
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> ExitCode {
     shared::annotator::serve(|settings| Ok(Switching::new(settings))).await
 }

@@ -1,8 +1,10 @@
 //! The Lambda function `annotate-waste`.
 
+use std::process::ExitCode;
+
 use annotate_waste::Waste;
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> ExitCode {
     shared::annotator::serve(|_| Ok(Waste)).await
 }

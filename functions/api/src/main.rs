@@ -1,17 +1,19 @@
 //! The API function: configuration, clients, `run(router)`.
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
 use api::{Api, settings::Settings};
 use shared::{annotator::Register, deployment::Deployment, settings::LogicSettings, telemetry};
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_http::Error> {
-    telemetry::init();
-    let deployment = Deployment::from_env().await;
-    let logic = LogicSettings::from_env()?;
-    let register = Arc::new(Register::built_in(&logic)?);
-    let (lake, store) = (deployment.lake()?, deployment.contributions()?);
-    let api = Api::new(lake, store, register, Settings::from_env()?, logic.organisation_time_zone);
-    lambda_http::run(api::router(api)).await
+async fn main() -> ExitCode {
+    telemetry::run(async {
+        let deployment = Deployment::from_env().await;
+        let logic = LogicSettings::from_env()?;
+        let register = Arc::new(Register::built_in(&logic)?);
+        let (lake, store) = (deployment.lake()?, deployment.contributions()?);
+        let api = Api::new(lake, store, register, Settings::from_env()?, logic.organisation_time_zone);
+        lambda_http::run(api::router(api)).await
+    })
+    .await
 }

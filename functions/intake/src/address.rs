@@ -44,6 +44,8 @@ pub struct Mysql {
 )]
 pub struct AddressError(String);
 
+const ENCODED: &str = "are `:`, `/`, `@`, `#`, `?` and `%` in user and password percent-encoded?";
+
 /// What an address of PostgreSQL may say after its `?`. Anything else is refused: the driver would log it, with its value.
 const POSTGRES_PARAMETERS: [&str; 11] = [
     "sslmode",
@@ -147,10 +149,14 @@ impl fmt::Debug for Address {
     }
 }
 
-/// The names of the parameters after the `?` of an address. Refuses those that are not `known`.
+/// The names of the parameters after the `?` of an address. Refuses those that are not `known`, and an address in which the
+/// user or the password may have ended early: what is behind would be taken for a host, and hosts are shown.
 fn parameters<'a>(url: &'a str, known: &[&str]) -> Result<Vec<&'a str>, AddressError> {
-    let query = url.split_once('?').map(|(_, query)| query).unwrap_or_default();
-    let query = query.split('#').next().unwrap_or_default();
+    let (place, query) = url.split_once('?').unwrap_or((url, ""));
+    let path = place.split_once("://").and_then(|(_, place)| place.split_once('/')).map(|(_, path)| path);
+    if url.contains('#') || path.is_some_and(|path| path.contains('@')) {
+        return Err(AddressError(format!("user and password end early ({ENCODED})")));
+    }
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let names: Vec<&str> = pairs.map(|pair| pair.split('=').next().unwrap_or_default()).collect();
     match names.iter().find(|name| !known.contains(name)) {
@@ -165,7 +171,7 @@ fn parameters<'a>(url: &'a str, known: &[&str]) -> Result<Vec<&'a str>, AddressE
 
 /// The drivers' own messages name the part of the address, and no value but that of the TLS mode.
 fn not_understood(error: &sqlx::Error) -> AddressError {
-    AddressError(format!("{error} (are `:`, `/`, `@`, `#`, `?` and `%` in user and password percent-encoded?)"))
+    AddressError(format!("{error} ({ENCODED})"))
 }
 
 impl Postgres {
@@ -313,6 +319,10 @@ mod tests {
             ("postgres://geheim:geheim@db.example/time?sslmod=geheim", "did you mean `sslmode`?"),
             ("postgres://geheim:geh?eim@db.example/time", "which is %3F in a password"),
             ("postgres://geheim:geh/eim@db.example/time", "percent-encoded"),
+            ("postgres://geheim:4711/x@db.example/time", "end early"),
+            ("postgres://geheim:4711#x@db.example/time", "end early"),
+            ("postgres://geheim:geh@heim#77@db.example/time", "end early"),
+            ("mysql://geheim:4711/x@db.example/time", "end early"),
             ("postgres://geheim:geheim@db.example:port/time", "invalid port"),
             ("postgres://geheim:geheim@db.example/time?sslmode=none", "ssl_mode"),
             ("mysql://geheim:geheim@db.example/time?sslmode=geheim", "did you mean `ssl-mode`?"),

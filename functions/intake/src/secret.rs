@@ -26,7 +26,7 @@ pub enum LocationError {
     /// AWS Secrets Manager refused or did not answer.
     #[error(
         "the secret {arn} cannot be read ({reason}); check SOURCE_SECRET_ARN, and that the function may call \
-         secretsmanager:GetSecretValue on it and, where it has a key of its own, kms:Decrypt on that"
+         secretsmanager:GetSecretValue on it; a key of the secret's own would need kms:Decrypt as well"
     )]
     Unavailable {
         /// Which secret.

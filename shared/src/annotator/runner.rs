@@ -102,7 +102,7 @@ impl<A: Annotator> Runner<A> {
         let mut summary = Summary::start(format!("annotate-{}", A::NAME));
         let lake = self.lake.counted_by(&summary.traffic);
         summary.events = batch.records.len() as u64;
-        let request = |event: &ObjectCreated| event.request().map_err(AnnotatorFailure::from);
+        let request = |event: &ObjectCreated| event.request(self.lake.bucket()).map_err(AnnotatorFailure::from);
         let rows = AtomicU64::new(0);
         let response = each_subject(batch, request, async |request| {
             let partition = request.partition;
