@@ -254,6 +254,10 @@ async fn a_snapshot_is_of_one_moment_and_reads_only() -> anyhow::Result<()> {
     snapshot.close().await;
     let mut snapshot = database.snapshot().await?;
     assert_eq!(source_rows(&mut snapshot, "SELECT count(*) AS n FROM a").await?, [json!({"n": 10_001})]);
+    // The server ends what waits, and not what is only slow to take its records.
+    let limits = "SELECT @@max_statement_time AS statement, @@net_write_timeout AS taking, @@wait_timeout AS idle, @@time_zone AS z";
+    let expected = json!({"statement": "900.000000", "taking": 900, "idle": 300, "z": "+00:00"});
+    assert_eq!(source_rows(&mut snapshot, limits).await?, [expected]);
     let written = source_rows(&mut snapshot, "SELECT grow()").await.unwrap_err();
     assert!(chain(written.as_ref()).contains("READ ONLY transaction"), "{written:?}");
     Ok(())
