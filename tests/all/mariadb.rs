@@ -189,7 +189,8 @@ async fn every_type_comes_through_whole_whatever_the_server_is_set_to() -> anyho
     let mut snapshot = database.snapshot().await?;
     // The words of a SELECT mean what they mean elsewhere.
     let select = r#"
-        SELECT t.*, "end" || '\' AS joined, CAST(0.1 AS DOUBLE) AS made, now() - now() AS none_, TIMEDIFF(fine, local) AS t
+        SELECT t.*, "end" || '\' AS joined, CAST(0.1 AS DOUBLE) AS made, now() - now() AS none_, TIMEDIFF(fine, local) AS t,
+            nullif(none, '0000-00-00') AS noday
         FROM t -- the last one
     "#;
     let expected: Value = serde_json::from_str(
@@ -204,7 +205,7 @@ async fn every_type_comes_through_whole_whatever_the_server_is_set_to() -> anyho
         "padded": "ab", "empty_": "", "json": "{\"b\":  1}", "bytes": "\\x00ff", "fixed": "\\x610000",
         "ascii": "\\x74657874", "uuid": "8c5e9c4e-29d3-4a8a-9d5c-2f5f6f0c1a2b", "inet": "::1",
         "point": "\\x000000000101000000000000000000f03f0000000000000040", "missing": null, "end": 1,
-        "joined": "1\\", "made": 0.1, "none_": 0, "t": "00:00:00.000001"}"#,
+        "joined": "1\\", "made": 0.1, "none_": 0, "noday": null, "t": "00:00:00.000001"}"#,
     )?;
     let rows = source_rows(&mut snapshot, select).await?;
     assert_eq!(rows, [expected]);
@@ -254,6 +255,10 @@ async fn a_snapshot_is_of_one_moment_and_reads_only() -> anyhow::Result<()> {
     snapshot.close().await;
     let mut snapshot = database.snapshot().await?;
     assert_eq!(source_rows(&mut snapshot, "SELECT count(*) AS n FROM a").await?, [json!({"n": 10_001})]);
+    // The server ends what waits, and not what is only slow to take its records.
+    let limits = "SELECT @@max_statement_time AS statement, @@net_write_timeout AS taking, @@wait_timeout AS idle, @@time_zone AS z";
+    let expected = json!({"statement": 900.0, "taking": 900, "idle": 300, "z": "+00:00"});
+    assert_eq!(source_rows(&mut snapshot, limits).await?, [expected]);
     let written = source_rows(&mut snapshot, "SELECT grow()").await.unwrap_err();
     assert!(chain(written.as_ref()).contains("READ ONLY transaction"), "{written:?}");
     Ok(())
@@ -401,8 +406,7 @@ async fn a_mapping_that_does_not_fit_is_refused_with_the_nearest_name_and_no_val
         (
             url,
             "SELECT * FROM activities",
-            "SELECT *, json_value(note, '$.a') + cast(note AS UNSIGNED) * 18446744073709551615 AS n FROM activities
-             WHERE id = 203 AND 18446744073709551615 + length(note) > 0",
+            "SELECT *, 18446744073709551615 + length(note) AS n FROM activities WHERE id = 203",
             "fails on a value (SQLSTATE 22003",
         ),
         (

@@ -177,6 +177,7 @@ async fn check_recognises_a_product_says_how_it_is_read_and_what_can_be_measured
     assert_eq!(report["counts"], json!({"read": 10, "written": 6, "unchanged": 0, "quarantined": 3, "open": 1}));
     let sections = report["sections"].as_array().context("sections")?;
     let activities = sections.iter().find(|section| section["section"] == "activities").context("activities")?;
+    assert_eq!((&activities["select"], &activities["selects"]), (&json!(1), &json!(3)));
     let field = |name: &str| {
         activities["fields"].as_array().into_iter().flatten().find(|field| field["field"] == name).cloned()
     };
@@ -215,6 +216,14 @@ async fn check_recognises_a_product_says_how_it_is_read_and_what_can_be_measured
     assert!(code == Some(1) && said.contains("the mapping is for mysql, and the source is postgresql"), "{said}");
     let (code, _, said) = check(&["--source", &kimai.url(), "--mapping", "redmine"])?;
     assert!(code == Some(1) && said.contains("sources/redmine.toml:"), "{said}");
+    // What is forbidden is not taken for what is not there.
+    let half = "CREATE USER half IDENTIFIED BY 'geheim'; GRANT SELECT ON kimai2_timesheet TO half";
+    kimai.execute(half).await?;
+    let url = kimai.url();
+    let url = format!("mysql://half:geheim@{}", url.split_once('@').context("a user")?.1);
+    let (code, _, said) = check(&["--source", &url])?;
+    assert!(code == Some(1) && said.contains("kimai because the source cannot run the SELECT of teams"), "{said}");
+    assert!(said.contains("this user may not do that") && !said.contains("geheim") && !said.contains("half"), "{said}");
     kimai.execute("ALTER TABLE kimai2_timesheet CHANGE timezone time_zone VARCHAR(64)").await?;
     let (code, _, said) = check(&["--source", &kimai.url()])?;
     let expected = "not kimai because activities.time_zone reads the column `timezone`, which the source does not give; \

@@ -66,7 +66,7 @@ def server(folder, certificate):
         port = free_port()
         process = subprocess.Popen(
             [*common, f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/socket", "--skip-name-resolve",
-             f"--pid-file={folder}/pid", "--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite",
+             f"--pid-file={folder}/pid", "--max-connections=100", "--table-open-cache=200", "--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite",
              f"--ssl-ca={authority}", f"--ssl-cert={certificate}", f"--ssl-key={certificate}",
              # A server may be set to anything; the sources say what they want.
              "--character-set-server=latin1", "--default-time-zone=+05:30", f"--log-error={folder}/log"],

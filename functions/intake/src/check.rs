@@ -10,7 +10,7 @@ use shared::lake::Entity;
 use crate::{
     IntakeError,
     address::Address,
-    fit::{Fitted, field_kind, fits_columns, fits_database},
+    fit::{Fitted, field_kind, fits_columns, fits_database, missing_table},
     mapping::{BUILT_IN, Mapping, MappingError, ZoneRule},
     source::{Cell, Record, Snapshot},
     translate::{ActivityTranslator, Dimensions, Translated},
@@ -24,6 +24,10 @@ const LOOKED_AT: usize = 1_000;
 pub struct Section {
     /// Its name.
     pub section: &'static str,
+    /// Which of its SELECTs is read, from 1; each is for a version of the source.
+    pub select: usize,
+    /// How many it has.
+    pub selects: usize,
     /// Its fields, as they are mapped.
     pub fields: Vec<Field>,
     /// Columns that only `source_row` keeps.
@@ -59,8 +63,11 @@ pub async fn recognise(address: &Address) -> Result<Mapping, IntakeError> {
     for (name, _) in BUILT_IN {
         let mapping = Mapping::load(name)?;
         match fits(&mapping, address, &mut snapshot).await {
-            Ok(()) => return Ok(mapping),
-            Err(IntakeError::Mapping(error)) if error.line > 0 && !error.problem.contains("cannot run the SELECT") => {
+            Ok(()) => {
+                snapshot.close().await;
+                return Ok(mapping);
+            }
+            Err(IntakeError::Mapping(error)) if error.line > 0 && missing_table(&error.problem).is_none() => {
                 near.push(format!("{name} because {}", error.problem));
             }
             Err(IntakeError::Mapping(_)) => far.push(*name),
@@ -69,6 +76,7 @@ pub async fn recognise(address: &Address) -> Result<Mapping, IntakeError> {
     }
     let mut tables = snapshot.tables().await?;
     tables.sort();
+    snapshot.close().await;
     // What lacks whole tables is another product.
     let reasons = if near.is_empty() { far.join(", nor ") } else { near.join("; not ") };
     let problem = format!(
@@ -150,7 +158,8 @@ pub async fn sections(mapping: &Mapping, address: &Address) -> Result<Vec<Sectio
         let mapped = |name: &str| fields.iter().any(|field| field.columns.iter().any(|column| column == name));
         let unmapped =
             columns.iter().filter(|column| !mapped(&column.name)).map(|column| column.name.clone()).collect();
-        sections.push(Section { section, fields, unmapped });
+        let select = 1 + from.selects.iter().position(|select| *select == read.select).unwrap_or_default();
+        sections.push(Section { section, select, selects: from.selects.len(), fields, unmapped });
     }
     snapshot.close().await;
     Ok(sections)

@@ -138,7 +138,7 @@ async fn fits_select(
 }
 
 /// The table that a SELECT names and the source does not have, in the words of each kind of database.
-fn missing_table(said: &str) -> Option<&str> {
+pub fn missing_table(said: &str) -> Option<&str> {
     let sqlite = said.rsplit_once("no such table: ").map(|(_, name)| name);
     let postgres = || Some(said.split_once("relation \"")?.1.split_once("\" does not exist")?.0);
     let mysql = || Some(said.split_once("Table '")?.1.split_once("' doesn't exist")?.0);

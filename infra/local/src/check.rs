@@ -193,8 +193,11 @@ impl Report {
             self.source, self.mapping, self.mapping_file, self.database
         );
         println!("The local day is in {}.", self.time_zone);
-        for Section { section, fields, unmapped } in &self.sections {
-            println!("\n[{section}]");
+        for Section { section, select, selects, fields, unmapped } in &self.sections {
+            match selects {
+                1 => println!("\n[{section}]"),
+                _ => println!("\n[{section}] by the SELECT {select} of {selects}"),
+            }
             for field in fields {
                 let seen: Vec<&str> = field.seen.iter().map(String::as_str).collect();
                 let zone = field.zone.as_ref().map_or(String::new(), |zone| format!(", zone {zone}"));

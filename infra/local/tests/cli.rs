@@ -157,8 +157,10 @@ fn what_cannot_work_is_refused_in_one_line_that_says_what_to_do() {
     let message = refusal(&run(&data, &["--once", "--source", &format!("sqlite://{}", nothing.display())]), 1);
     assert!(message.contains("the source cannot be opened"), "{message}");
     assert!(!nothing.exists(), "a source is never made");
-    let message = refusal(&run(&data, &["--once", "--source", "mysql://ada:secret@nowhere/x"]), 1);
-    assert!(message.contains("mysql") && !message.contains("secret"), "{message}");
+    let message = refusal(&run(&data, &["--once", "--source", "oracle://ada:secret@nowhere/x"]), 1);
+    assert!(message.contains("`oracle://…` is no database") && !message.contains("secret"), "{message}");
+    let message = refusal(&run(&data, &["--once", "--source", "mysql://ada:secret@nowhere.invalid/x"]), 1);
+    assert!(message.contains("nowhere.invalid:3306") && !message.contains("secret"), "{message}");
     let message = refusal(&run(&data, &["--once", "--source", "postgres://ada:secret@nowhere.invalid/x"]), 1);
     assert!(message.contains("nowhere.invalid:5432") && !message.contains("secret"), "{message}");
 
