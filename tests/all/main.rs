@@ -10,6 +10,7 @@ mod live;
 mod oracle;
 mod postgres;
 mod promises;
+mod pseudonyms;
 mod rewind;
 mod thread;
 mod traceability;

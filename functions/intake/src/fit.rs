@@ -54,6 +54,14 @@ pub async fn fits_columns(
             let problem = format!("the SELECT of {section} gives the column `{name}` twice; name them apart");
             return refuse(from.line, problem);
         }
+        // A name that is wrong would leave people known.
+        if let Some((line, missing)) = from.personal.iter().find(|(_, name)| !columns.contains(name)) {
+            let problem = format!(
+                "`personal` of [{section}] names the column `{missing}`, which the source does not give{}",
+                did_you_mean(missing, &columns)
+            );
+            return refuse(*line, problem);
+        }
         for (field, mapped) in &from.columns {
             let read = || mapped.columns.iter().chain(&mapped.fallback);
             let missing = read().find(|name| !columns.contains(name));

@@ -363,6 +363,8 @@ pub struct EntityMapping {
     pub line: usize,
     /// One SELECT. Every column of its result is kept in `source_row`.
     pub select: String,
+    /// Further columns that say who somebody is, each with the line that names it.
+    pub personal: Vec<(usize, String)>,
     /// By canonical field.
     pub columns: BTreeMap<&'static str, ColumnMapping>,
 }
@@ -507,7 +509,7 @@ impl Parser<'_> {
     ) -> Result<EntityMapping, MappingError> {
         let line = self.line_of(section);
         let table = self.table(section, name)?;
-        self.only(table, &["select", "columns"], &format!("key of [{name}]"))?;
+        self.only(table, &["select", "personal", "columns"], &format!("key of [{name}]"))?;
         let select = table.get("select").ok_or_else(|| self.error(line, format!("[{name}] needs `select`")))?;
         let columns = table.get("columns").ok_or_else(|| self.error(line, format!("[{name}.columns] is missing")))?;
         let columns_line = self.line_of(columns);
@@ -532,7 +534,15 @@ impl Parser<'_> {
             return Err(self.error(line, format!("`select` of [{name}] takes one SELECT")));
         }
         let select = select.to_owned();
-        Ok(EntityMapping { line, select, columns: mapped })
+        let personal = table.get("personal").map(|personal| self.personal(personal)).transpose()?.unwrap_or_default();
+        Ok(EntityMapping { line, select, personal, columns: mapped })
+    }
+
+    fn personal(&self, value: &Value<'_>) -> Result<Vec<(usize, String)>, MappingError> {
+        let DeValue::Array(columns) = value.get_ref() else {
+            return Err(self.error(self.line_of(value), "`personal` takes a list of columns"));
+        };
+        columns.iter().map(|column| Ok((self.line_of(column), self.text(column, "personal")?.to_owned()))).collect()
     }
 
     /// A cursor, and with it the start, are compared by the database, which knows nothing of patterns and of people's zones.

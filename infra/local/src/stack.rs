@@ -31,7 +31,7 @@ use aws_sdk_dynamodb::{
 use chrono_tz::Tz;
 use futures::FutureExt;
 use hyper::Uri;
-use intake::{Intake, mapping::Mapping, record::RunRecord, secret::Source, watermark::Pace};
+use intake::{Intake, mapping::Mapping, personal::key_from_env, record::RunRecord, secret::Source, watermark::Pace};
 use shared::{
     annotator::{Annotator, Register, Runner},
     contribution::ContributionStore,
@@ -167,6 +167,7 @@ impl Stack {
         let zone = logic.organisation_time_zone;
         let mut intake = Intake::new(lake.clone(), table, TABLE, settings.mapping, source, zone)?;
         intake.pace = Pace::from_env()?;
+        intake.pseudonyms = key_from_env().await?;
         // This process has the table to itself, so whoever held the lease is gone.
         intake.leases.free().await?;
         Ok(Self {
