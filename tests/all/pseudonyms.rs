@@ -54,35 +54,31 @@ async fn texts(stack: &Stack) -> anyhow::Result<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_figure_is_the_same_under_pseudonyms_and_nobody_can_be_named() -> anyhow::Result<()> {
-    let house = House::demo().await?;
-    // People whose names and words are in nothing else.
-    house
+    let source = House::demo().await?;
+    // People whose ids, names and words are in nothing else.
+    source
         .execute(
-            "UPDATE users SET name = 'Zaphod ' || id; UPDATE activities SET note = 'Trillian said so';
+            "PRAGMA foreign_keys = OFF; UPDATE users SET name = 'Zaphod ' || id; UPDATE activities SET note = 'Trillian said so';
              ALTER TABLE users ADD COLUMN email TEXT; UPDATE users SET email = 'zaphod' || id || '@example.org';
              UPDATE activities SET user_id = 1000011 WHERE user_id = 11; UPDATE users SET id = 1000011 WHERE id = 11",
         )
         .await?;
     let mapping = intake::mapping::BUILT_IN[0].1.replace("[users.columns]", "personal = [\"email\"]\n[users.columns]");
-    let mut house = House::at(house.source_url(), Mapping::parse("m.toml", &mapping)?).map(|own| (own, house))?;
-    let (known, work) = house.0.worked().await?;
+    let over_it = || House::at(source.source_url(), Mapping::parse("m.toml", &mapping)?);
+    let (knew, never_knew) = (over_it()?, over_it()?);
+    let (known, work) = knew.worked().await?;
     let plain = work.run.map_err(anyhow::Error::msg)?;
     let expected = figures(&known, "1000011").await?;
-    assert!(
-        expected[3][0]["numerator"].as_i64().is_some() || expected[3].as_array().is_some_and(|all| !all.is_empty())
-    );
+    assert!(expected.iter().all(|insights| insights.as_array().is_some_and(|all| !all.is_empty())));
     let named = texts(&known).await?;
     for said in ["Zaphod 1000011", "zaphod1000011@example.org", "Trillian", "\\\"user_id\\\":1000011"] {
         assert!(named.contains(said), "{said} is nowhere: the test proves nothing");
     }
     known.stop().await?;
 
-    // The same stack from now on, and one that never knew: both end with the same.
-    let own = House::at(house.1.source_url(), Mapping::parse("m.toml", &mapping)?)?;
+    // A lake that knew people before, and one that never did: both end with the same.
     let mut lakes = Vec::new();
-    for (house, because) in
-        [(&mut house.0, "the key of the pseudonyms changed"), (&mut { own }, "there is no watermark")]
-    {
+    for (house, because) in [(knew, "the key of the pseudonyms changed"), (never_knew, "there is no watermark")] {
         let mut stack = house.stack(None).await?;
         stack.intake.pace = intake::watermark::Pace::default();
         stack.intake.pseudonyms = Some(key(7)?);

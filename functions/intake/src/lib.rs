@@ -68,7 +68,7 @@ impl Intake {
     /// Reads `LAKE_BUCKET`, `TABLE_NAME`, `MAPPING` (the name of a known product, or a file), `ORGANISATION_TIME_ZONE`,
     /// where the source is (`SOURCE_URL`, `SOURCE_SECRET_ARN` and `SOURCE_CA_FILE`), and how a live one is read
     /// (`RECONCILE_HOURS`, `CURSOR_OVERLAP_MINUTES`), and the key of the pseudonyms, if there is one
-    /// (`PSEUDONYM_SECRET_ARN` or `PSEUDONYM_KEY_FILE`).
+    /// (`PSEUDONYM_SECRET_ARN`).
     pub async fn from_env() -> Result<Self, ConfigurationError> {
         let deployment = Deployment::from_env().await;
         let mapping = Mapping::load(&variable("MAPPING")?)?;

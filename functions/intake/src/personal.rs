@@ -20,9 +20,6 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PseudonymKeyError {
-    /// The file cannot be read.
-    #[error("PSEUDONYM_KEY_FILE cannot be read")]
-    File(#[from] std::io::Error),
     /// AWS Secrets Manager refused or did not answer, or the secret holds no text.
     #[error(
         "the secret of PSEUDONYM_SECRET_ARN cannot be read ({0}); the function needs secretsmanager:GetSecretValue on it"
@@ -33,26 +30,21 @@ pub enum PseudonymKeyError {
     Short(#[from] ShortKey),
 }
 
-/// The key that a deployment names in `PSEUDONYM_SECRET_ARN`, a secret of AWS Secrets Manager, or in `PSEUDONYM_KEY_FILE`;
-/// `None` where people are known by name.
+/// The key that a deployment names in `PSEUDONYM_SECRET_ARN`, a secret of AWS Secrets Manager; `None` where people are known
+/// by name.
 ///
 /// # Errors
 /// If a key is named and cannot be had: nothing is to be read without it.
 pub async fn key_from_env() -> Result<Option<PseudonymKey>, PseudonymKeyError> {
-    if let Ok(arn) = variable("PSEUDONYM_SECRET_ARN") {
-        let client = Client::new(&aws_config::load_from_env().await);
-        let answer = client.get_secret_value().secret_id(arn).send().await.map_err(|error| {
-            // Its own debugging output would show what was answered.
-            let service = error.code().zip(error.message()).map(|(code, message)| format!("{code}: {message}"));
-            PseudonymKeyError::Secret(service.unwrap_or_else(|| chain(&error)))
-        })?;
-        let text = answer.secret_string.ok_or_else(|| PseudonymKeyError::Secret("it is binary".to_owned()))?;
-        return Ok(Some(PseudonymKey::new(text.as_bytes())?));
-    }
-    match variable("PSEUDONYM_KEY_FILE") {
-        Ok(file) => Ok(Some(PseudonymKey::new(&std::fs::read(file)?)?)),
-        Err(_) => Ok(None),
-    }
+    let Ok(arn) = variable("PSEUDONYM_SECRET_ARN") else { return Ok(None) };
+    let client = Client::new(&aws_config::load_from_env().await);
+    let answer = client.get_secret_value().secret_id(arn).send().await.map_err(|error| {
+        // Its own debugging output would show what was answered.
+        let service = error.code().zip(error.message()).map(|(code, message)| format!("{code}: {message}"));
+        PseudonymKeyError::Secret(service.unwrap_or_else(|| chain(&error)))
+    })?;
+    let text = answer.secret_string.ok_or_else(|| PseudonymKeyError::Secret("it is binary".to_owned()))?;
+    Ok(Some(PseudonymKey::new(text.as_bytes())?))
 }
 
 /// Replaces what the records of one section say of people.
