@@ -58,9 +58,9 @@ async fn every_figure_is_the_same_under_pseudonyms_and_nobody_can_be_named() -> 
     // People whose ids, names and words are in nothing else.
     source
         .execute(
-            "PRAGMA foreign_keys = OFF; UPDATE users SET name = 'Zaphod ' || id; UPDATE activities SET note = 'Trillian said so';
-             ALTER TABLE users ADD COLUMN email TEXT; UPDATE users SET email = 'zaphod' || id || '@example.org';
-             UPDATE activities SET user_id = 1000011 WHERE user_id = 11; UPDATE users SET id = 1000011 WHERE id = 11",
+            "PRAGMA foreign_keys = OFF; UPDATE activities SET user_id = 1000011 WHERE user_id = 11; UPDATE users SET id = 1000011 WHERE id = 11;
+             UPDATE users SET name = 'Zaphod ' || id; UPDATE activities SET note = 'Trillian said so';
+             ALTER TABLE users ADD COLUMN email TEXT; UPDATE users SET email = 'zaphod' || id || '@example.org'",
         )
         .await?;
     let mapping = intake::mapping::BUILT_IN[0].1.replace("[users.columns]", "personal = [\"email\"]\n[users.columns]");
