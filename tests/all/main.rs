@@ -12,6 +12,7 @@ mod oracle;
 mod postgres;
 mod products;
 mod promises;
+mod pseudonyms;
 mod rewind;
 mod thread;
 mod traceability;

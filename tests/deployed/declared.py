@@ -289,18 +289,20 @@ class Permissions(unittest.TestCase):
             if re.search(r"\.(list|newest_bases|base)\(|Siblings::find|annotator::serve\(", code):
                 self.assertTrue(probed, name)
 
-    def test_the_secret_is_read_by_intake_alone_and_only_that_one(self):
+    def test_the_secrets_are_read_by_intake_alone_and_only_those_that_there_are(self):
         readers = [it for it in of_type(TEMPLATE, "AWS::IAM::Role") if allowed(it, "secretsmanager:GetSecretValue")]
         self.assertEqual(readers, ["IntakeRole"])
-        [statement] = allowed("IntakeRole", "secretsmanager:GetSecretValue")
-        self.assertEqual(statement["Resource"], {"Ref": "SourceSecretArn"})
         [policy] = RESOURCES["IntakeRole"]["Properties"]["Policies"]
-        [condition] = [
-            it["Fn::If"][0]
-            for it in policy["PolicyDocument"]["Statement"]
-            if "Fn::If" in it and it["Fn::If"][1] == statement
-        ]
-        self.assertEqual(condition, "SourceHasSecret")
+        conditions = {}
+        for statement in allowed("IntakeRole", "secretsmanager:GetSecretValue"):
+            [conditions[statement["Resource"]["Ref"]]] = [
+                it["Fn::If"][0]
+                for it in policy["PolicyDocument"]["Statement"]
+                if "Fn::If" in it and it["Fn::If"][1] == statement
+            ]
+        self.assertEqual(
+            conditions, {"SourceSecretArn": "SourceHasSecret", "PseudonymSecretArn": "PeopleHavePseudonyms"}
+        )
 
     def test_what_lambda_does_with_the_network_the_code_of_intake_may_not(self):
         network = [it for it in statements("IntakeRole") if listed(it["Action"])[0].startswith("ec2:")]

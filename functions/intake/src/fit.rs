@@ -113,6 +113,14 @@ async fn fits_select(
         let problem = format!("the SELECT of {section} gives the column `{name}` twice; name them apart");
         return refuse(from.line, problem);
     }
+    // A name that is wrong would leave people known.
+    if let Some((line, missing)) = from.personal.iter().find(|(_, name)| !columns.contains(name)) {
+        let problem = format!(
+            "`personal` of [{section}] names the column `{missing}`, which the source does not give{}",
+            did_you_mean(missing, &columns)
+        );
+        return refuse(*line, problem);
+    }
     for (field, mapped) in &from.columns {
         let kind = field_kind(section, field);
         for (read, kind) in mapped.reads(kind) {

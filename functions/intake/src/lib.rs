@@ -10,6 +10,7 @@ mod fit;
 mod keys;
 pub mod lease;
 pub mod mapping;
+pub mod personal;
 mod positions;
 pub mod quarantine;
 pub mod record;
@@ -35,6 +36,7 @@ use shared::{
 };
 
 use mapping::{Mapping, MappingError};
+use personal::{PseudonymKeyError, key_from_env};
 use record::RunRecord;
 use secret::Source;
 use watermark::Pace;
@@ -57,12 +59,16 @@ pub enum ConfigurationError {
     /// A setting is not what it should be.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
+    /// There are to be pseudonyms, and there is no key.
+    #[error(transparent)]
+    Pseudonyms(#[from] PseudonymKeyError),
 }
 
 impl Intake {
     /// Reads `LAKE_BUCKET`, `TABLE_NAME`, `MAPPING` (the name of a known product, or a file), `ORGANISATION_TIME_ZONE`,
     /// where the source is (`SOURCE_URL`, `SOURCE_SECRET_ARN` and `SOURCE_CA_FILE`), and how a live one is read
-    /// (`RECONCILE_HOURS`, `CURSOR_OVERLAP_MINUTES`).
+    /// (`RECONCILE_HOURS`, `CURSOR_OVERLAP_MINUTES`), and the key of the pseudonyms, if there is one
+    /// (`PSEUDONYM_SECRET_ARN`).
     pub async fn from_env() -> Result<Self, ConfigurationError> {
         let deployment = Deployment::from_env().await;
         let mapping = Mapping::load(&variable("MAPPING")?)?;
@@ -80,7 +86,7 @@ impl Intake {
         }
         let zone = LogicSettings::from_env()?.organisation_time_zone;
         let intake = Self::new(deployment.lake()?, deployment.dynamodb(), &table, mapping, source, zone)?;
-        Ok(Self { pace: Pace::from_env()?, ..intake })
+        Ok(Self { pace: Pace::from_env()?, pseudonyms: key_from_env().await?, ..intake })
     }
 
     /// Handles one tick of the schedule: one run. What the schedule sends does not matter.

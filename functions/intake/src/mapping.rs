@@ -408,6 +408,8 @@ pub struct EntityMapping {
     /// A SELECT for each version of the source, of which the first that fits is read. Every column of its result is kept in
     /// `source_row`.
     pub selects: Vec<String>,
+    /// Further columns that say who somebody is, each with the line that names it.
+    pub personal: Vec<(usize, String)>,
     /// By canonical field.
     pub columns: BTreeMap<&'static str, ColumnMapping>,
 }
@@ -565,7 +567,7 @@ impl Parser<'_> {
     ) -> Result<EntityMapping, MappingError> {
         let line = self.line_of(section);
         let table = self.table(section, name)?;
-        self.only(table, &["select", "columns"], &format!("key of [{name}]"))?;
+        self.only(table, &["select", "personal", "columns"], &format!("key of [{name}]"))?;
         let select = table.get("select").ok_or_else(|| self.error(line, format!("[{name}] needs `select`")))?;
         let columns = table.get("columns").ok_or_else(|| self.error(line, format!("[{name}.columns] is missing")))?;
         let columns_line = self.line_of(columns);
@@ -594,7 +596,8 @@ impl Parser<'_> {
         if selects.is_empty() {
             return Err(self.error(line, format!("`select` of [{name}] takes a SELECT, or a list of them")));
         }
-        Ok(EntityMapping { line, selects, columns: mapped })
+        let personal = table.get("personal").map(|personal| self.personal(personal)).transpose()?.unwrap_or_default();
+        Ok(EntityMapping { line, selects, personal, columns: mapped })
     }
 
     fn select(&self, name: &str, select: &Value<'_>) -> Result<String, MappingError> {
@@ -604,6 +607,13 @@ impl Parser<'_> {
             return Err(self.error(line, format!("`select` of [{name}] takes one SELECT")));
         }
         Ok(select.to_owned())
+    }
+
+    fn personal(&self, value: &Value<'_>) -> Result<Vec<(usize, String)>, MappingError> {
+        let DeValue::Array(columns) = value.get_ref() else {
+            return Err(self.error(self.line_of(value), "`personal` takes a list of columns"));
+        };
+        columns.iter().map(|column| Ok((self.line_of(column), self.text(column, "personal")?.to_owned()))).collect()
     }
 
     /// A cursor, and with it the start, are compared by the database, which knows nothing of patterns and of people's zones.

@@ -20,6 +20,7 @@ use parquet::errors::ParquetError;
 use shared::{
     dimension::{self, Member},
     lake::{Created, Entity, Lake, LakeError, LakeKey, Partition, Sealed, Sha256, parquet_file::Writer},
+    pseudonym::{PseudonymKey, pseudonym},
     telemetry::chain,
     time::{Generation, LocalDay},
 };
@@ -30,6 +31,7 @@ use crate::{
     fit::{Fitted, fits_columns, fits_database},
     lease::{Lease, LeaseError, Leases},
     mapping::{CURSOR, Database, EntityMapping, MEMBERSHIPS, Mapping, MappingError},
+    personal::{Veil, can_be_hidden},
     positions::{Index, Positions, PositionsError},
     provenance,
     quarantine::{Quarantine, QuarantineError, Row},
@@ -83,6 +85,12 @@ pub enum IntakeError {
     /// A record is not accounted for. The lake is not to be trusted to be complete; please report it.
     #[error("records are missing: read {0:?}")]
     Unbalanced(Counts),
+    /// What is in quarantine was kept under another key.
+    #[error(
+        "what is in quarantine was not kept under this key of the pseudonyms, or nobody knows; read the source once, and \
+         replay what is refused then"
+    )]
+    OtherPseudonyms,
     /// Sorting panicked.
     #[error("sorting the activities panicked")]
     Panicked,
@@ -130,6 +138,8 @@ pub struct Intake {
     pub time_zone: Tz,
     /// How a live source is read.
     pub pace: Pace,
+    /// The key of the pseudonyms, where people are not to be known.
+    pub pseudonyms: Option<PseudonymKey>,
     pub(crate) index: Index,
 }
 
@@ -158,6 +168,7 @@ impl Intake {
                 source,
                 time_zone,
                 pace: Pace::default(),
+                pseudonyms: None,
                 index: Index::new(dynamodb, table),
             }),
         }
@@ -213,7 +224,7 @@ impl Intake {
         };
         let outcome = match from {
             Input::Source => run.capture(lease.watermark.as_ref()).await,
-            Input::Quarantine => run.replay().await,
+            Input::Quarantine => run.replay(lease.watermark.as_ref()).await,
         };
         if let Err(error) = &outcome {
             run.record.failed = Some(chain(error));
@@ -317,6 +328,9 @@ impl Run<'_> {
     async fn capture(&mut self, before: Option<&Watermark>) -> Result<(), IntakeError> {
         let address = self.intake.source.address().await.map_err(SourceError::from)?;
         fits_database(&self.intake.mapping, &address)?;
+        if self.intake.pseudonyms.is_some() {
+            can_be_hidden(&self.intake.mapping)?;
+        }
         let mut snapshot = Snapshot::open(&address).await?;
         let columns = fits_columns(&self.intake.mapping, &mut snapshot).await?;
         let (mut captured, mut waiting) = (BTreeMap::new(), Vec::new());
@@ -347,12 +361,12 @@ impl Run<'_> {
         before: Option<&Watermark>,
         captured: &BTreeMap<Entity, Vec<Member>>,
     ) -> Option<Live> {
-        let Intake { mapping, time_zone, .. } = self.intake;
+        let Intake { mapping, time_zone, pseudonyms, .. } = self.intake;
         mapping.entities.get(&Entity::Activities)?.columns.get(CURSOR)?;
         let conditions = Conditions {
             mapping: mapping.sha256.to_string(),
             time_zone: time_zone.name().to_owned(),
-            pseudonyms: None,
+            pseudonyms: pseudonyms.as_ref().map(PseudonymKey::fingerprint),
             dimensions: of_dimensions(captured),
             lake: of_lake(&self.newest),
         };
@@ -410,7 +424,9 @@ impl Run<'_> {
         };
         let mut records = snapshot.records(&of_entity.select, of_entity.names());
         let mut members: BTreeMap<String, Member> = BTreeMap::new();
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from);
         while let Some(record) = records.try_next().await? {
+            let record = veil.over(record);
             self.read += 1;
             match translate_dimension(entity, from, self.intake.time_zone, &record) {
                 Ok(member) => match members.get(&member.id) {
@@ -429,7 +445,18 @@ impl Run<'_> {
         };
         let mut members: Vec<Member> = members.into_values().collect();
         if entity == Entity::Users {
-            let before = dimension::newest_whole(&self.intake.lake, entity).await?.1;
+            let mut before = dimension::newest_whole(&self.intake.lake, entity).await?.1;
+            if let Some(key) = &self.intake.pseudonyms {
+                // Whoever was captured by name before is the same person.
+                let known: BTreeSet<String> = members.iter().map(|member| member.id.clone()).collect();
+                for member in &mut before {
+                    let hidden = pseudonym(key, &member.id);
+                    if known.contains(&hidden) {
+                        member.id = hidden;
+                        member.stays.iter_mut().for_each(|stay| stay.source_row = None);
+                    }
+                }
+            }
             let today = self.record.generation.instant().with_timezone(&self.intake.time_zone).date_naive();
             remember(&mut members, before, said, LocalDay(today));
         }
@@ -463,7 +490,9 @@ impl Run<'_> {
             return Ok(said);
         };
         let mut records = snapshot.records(&columns.select, columns.names());
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), MEMBERSHIPS, from);
         while let Some(record) = records.try_next().await? {
+            let record = veil.over(record);
             self.read += 1;
             match membership(from, self.intake.time_zone, users, &record) {
                 Ok((user, stay)) => said.entry(user).or_default().push(stay),
@@ -526,9 +555,11 @@ impl Run<'_> {
             return Ok(());
         };
         let translator = ActivityTranslator::new(&mapping, from, &dimensions, self.intake.time_zone);
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from);
         let changes = match self.since() {
             Ok(before) => {
-                self.changes(&mut snapshot, Restriction::new(from, columns, database), &translator, &before).await?
+                self.changes(&mut snapshot, Restriction::new(from, columns, database), (&translator, &veil), &before)
+                    .await?
             }
             Err(why) => Err(why),
         };
@@ -536,7 +567,7 @@ impl Run<'_> {
             Ok((sorting, days)) => (sorting, Some(days)),
             Err(why) => {
                 self.record.because = why.map(str::to_owned);
-                (self.everything(&mut snapshot, columns, &translator).await?, None)
+                (self.everything(&mut snapshot, columns, &translator, &veil).await?, None)
             }
         };
         drop(to_sorter);
@@ -553,10 +584,12 @@ impl Run<'_> {
         snapshot: &mut Snapshot,
         read: &Fitted,
         translator: &ActivityTranslator<'_>,
+        veil: &Veil<'_>,
     ) -> Result<Sorting, IntakeError> {
         let sorting = Sorting::start(&self.intake.mapping.name);
         let mut records = snapshot.records(&read.select, read.names());
         while let Some(record) = records.try_next().await? {
+            let record = veil.over(record);
             self.read += 1;
             self.record.source_rows += 1;
             self.record.counts.read += 1;

@@ -309,6 +309,12 @@ impl Record {
         Some(Self { columns: columns.into(), cells })
     }
 
+    /// The same record with other cells, made from each column's name and cell.
+    pub fn map(self, cell: impl Fn(&str, Cell) -> Cell) -> Self {
+        let cells = self.columns.iter().zip(self.cells).map(|(column, of_column)| cell(column, of_column)).collect();
+        Self { columns: self.columns, cells }
+    }
+
     /// Whether it has the column, whatever is in it.
     pub fn has(&self, column: &str) -> bool {
         self.columns.iter().any(|name| name == column)

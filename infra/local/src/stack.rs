@@ -35,8 +35,10 @@ use intake::{Intake, mapping::Mapping, record::RunRecord, secret::Source, waterm
 use shared::{
     annotator::{Annotator, Register, Runner},
     contribution::ContributionStore,
+    deployment::variable,
     event::ObjectCreated,
     lake::{Lake, LakeKey},
+    pseudonym::PseudonymKey,
     settings::LogicSettings,
 };
 use tokio::sync::mpsc;
@@ -167,6 +169,7 @@ impl Stack {
         let zone = logic.organisation_time_zone;
         let mut intake = Intake::new(lake.clone(), table, TABLE, settings.mapping, source, zone)?;
         intake.pace = Pace::from_env()?;
+        intake.pseudonyms = pseudonym_key()?;
         // This process has the table to itself, so whoever held the lease is gone.
         intake.leases.free().await?;
         Ok(Self {
@@ -226,6 +229,13 @@ impl Stack {
         self.dynamodb.stop().await;
         Ok(())
     }
+}
+
+/// The key of the pseudonyms, from the file that `PSEUDONYM_KEY_FILE` names, if it names one.
+fn pseudonym_key() -> anyhow::Result<Option<PseudonymKey>> {
+    let Ok(file) = variable("PSEUDONYM_KEY_FILE") else { return Ok(None) };
+    let key = std::fs::read(&file).with_context(|| format!("the key of the pseudonyms, {file}, cannot be read"))?;
+    Ok(Some(PseudonymKey::new(&key).with_context(|| format!("{file} holds no key of pseudonyms"))?))
 }
 
 /// The note in a stack's folder that says which zone it was last started with: it is part of the logic.

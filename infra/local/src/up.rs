@@ -214,7 +214,7 @@ impl Up {
             Err(_) if self.once => {}
             Err(reason) => eprintln!("{reason}. Showing what was captured before."),
             Ok(run) if work.days == 0 && (run.counts.read > 0 || run.reading == intake::record::Reading::Changes) => {
-                println!("Nothing new: every day is up to date.")
+                println!("Nothing new: every day is up to date.");
             }
             Ok(run) => println!(
                 "{} of {} activities captured, {} in quarantine, {} still running; {} days worked out.",

@@ -16,6 +16,7 @@ use crate::{
     base::{activities, unreadable},
     days::Placed,
     keys::{Digest, digest},
+    personal::Veil,
     record::Reading,
     restrict::Restriction,
     source::Snapshot,
@@ -80,12 +81,12 @@ impl Run<'_> {
         &mut self,
         snapshot: &mut Snapshot,
         source: Restriction<'_>,
-        translator: &ActivityTranslator<'_>,
+        (translator, veil): (&ActivityTranslator<'_>, &Veil<'_>),
         before: &Watermark,
     ) -> Result<Result<(Sorting, BTreeSet<LocalDay>), Option<Why>>, IntakeError> {
         let so_far = (self.read, self.record.counts, self.record.quarantined_by_reason.clone(), self.tally.clone());
         self.record.reading = Reading::Changes;
-        let changes = self.read_changes(snapshot, source, translator, before).await?;
+        let changes = self.read_changes(snapshot, source, (translator, veil), before).await?;
         if changes.is_err() {
             (self.read, self.record.counts, self.record.quarantined_by_reason, self.tally) = so_far;
             self.rejected.forget(Entity::Activities);
@@ -101,11 +102,11 @@ impl Run<'_> {
         &mut self,
         snapshot: &mut Snapshot,
         source: Restriction<'_>,
-        translator: &ActivityTranslator<'_>,
+        (translator, veil): (&ActivityTranslator<'_>, &Veil<'_>),
         before: &Watermark,
     ) -> Result<Result<(Sorting, BTreeSet<LocalDay>), Why>, IntakeError> {
         let refused = otherwise!(self.refused_before().await?);
-        let changed = otherwise!(self.changed_rows(snapshot, &source, translator, before, &refused).await?);
+        let changed = otherwise!(self.changed_rows(snapshot, &source, (translator, veil), before, &refused).await?);
         let mut held = Held::default();
         let landed: BTreeSet<LocalDay> = changed.values().filter_map(Outcome::day).collect();
         if landed.len() + before.days.len() > MOST_DAYS {
@@ -152,7 +153,7 @@ impl Run<'_> {
         if !days.is_empty() {
             let Some(select) = source.on_days(&days) else { return Ok(Err(NOT_COMPARED)) };
             let known = Known { changed: &changed, held: &held, refused: &refused, days: &days };
-            let read = self.read_days(snapshot, &source, &select, translator, &known, &sorting).await?;
+            let read = self.read_days(snapshot, &source, &select, (translator, veil), &known, &sorting).await?;
             let Read { landed, others, strangers } = otherwise!(read);
             if !otherwise!(self.found_elsewhere(&strangers, before, &held).await?).is_empty() {
                 return Ok(Err(MOVED));
@@ -208,7 +209,7 @@ impl Run<'_> {
         &mut self,
         snapshot: &mut Snapshot,
         source: &Restriction<'_>,
-        translator: &ActivityTranslator<'_>,
+        (translator, veil): (&ActivityTranslator<'_>, &Veil<'_>),
         before: &Watermark,
         refused: &RefusedKeys,
     ) -> Result<Result<HashMap<Digest, Outcome>, Why>, IntakeError> {
@@ -219,6 +220,7 @@ impl Run<'_> {
         let mut changed = HashMap::new();
         let mut records = snapshot.records(&select, source.names());
         while let Some(record) = records.try_next().await? {
+            let record = veil.over(record);
             self.record.source_rows += 1;
             let at = translator.cursor(&record);
             // One at the very watermark may have been committed after it was read.
@@ -306,13 +308,14 @@ impl Run<'_> {
         snapshot: &mut Snapshot,
         source: &Restriction<'_>,
         select: &str,
-        translator: &ActivityTranslator<'_>,
+        (translator, veil): (&ActivityTranslator<'_>, &Veil<'_>),
         known: &Known<'_>,
         sorting: &Sorting,
     ) -> Result<Result<Read, Why>, IntakeError> {
         let mut read = Read::default();
         let mut records = snapshot.records(select, source.names());
         while let Some(record) = records.try_next().await? {
+            let record = veil.over(record);
             self.record.source_rows += 1;
             let Some(key) = translator.key(&record).map(digest) else { return Ok(Err(NO_KEY)) };
             let translated = translator.translate(&record);

@@ -10,6 +10,7 @@ use shared::{
     column::Columns,
     dimension::{self, Member},
     lake::{Entity, LakeError, LakeKey, Partition, parquet_file::Reader},
+    pseudonym::PseudonymKey,
 };
 
 use super::{IntakeError, Run, Sorting, Waiting};
@@ -20,6 +21,7 @@ use crate::{
     quarantine::{Row, rows},
     source::Record,
     translate::{ActivityTranslator, Dimensions, Rejected, Translated, dimension as translate_dimension, key},
+    watermark::Watermark,
 };
 
 /// The newest quarantine of an entity, which can be read again and again.
@@ -44,7 +46,11 @@ fn readable(row: &Row, section: &str, from: &EntityMapping) -> Option<Record> {
 }
 
 impl Run<'_> {
-    pub(super) async fn replay(&mut self) -> Result<(), IntakeError> {
+    pub(super) async fn replay(&mut self, before: Option<&Watermark>) -> Result<(), IntakeError> {
+        let key = self.intake.pseudonyms.as_ref().map(PseudonymKey::fingerprint);
+        if key != before.and_then(|before| before.conditions.pseudonyms.clone()) {
+            return Err(IntakeError::OtherPseudonyms);
+        }
         let (mut captured, mut waiting) = (BTreeMap::new(), Vec::new());
         for entity in [Entity::Teams, Entity::Users, Entity::Sprints, Entity::Stereotypes] {
             let (members, changed) = self.replay_dimension(entity).await?;

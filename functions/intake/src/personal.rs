@@ -1,0 +1,120 @@
+//! Who is who is left out, where a deployment says so: each record has its pseudonyms before anything else sees it, so no
+//! column, quarantine or temporary file ever holds more.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata};
+use shared::{
+    deployment::variable,
+    lake::Entity,
+    pseudonym::{PseudonymKey, ShortKey, pseudonym},
+    telemetry::chain,
+};
+
+use crate::{
+    mapping::{ColumnMapping, EntityMapping, MEMBERSHIPS, Mapping, MappingError},
+    source::{Cell, Record},
+};
+
+/// The key of the pseudonyms cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PseudonymKeyError {
+    /// AWS Secrets Manager refused or did not answer, or the secret holds no text.
+    #[error(
+        "the secret of PSEUDONYM_SECRET_ARN cannot be read ({0}); the function needs secretsmanager:GetSecretValue on it"
+    )]
+    Secret(String),
+    /// It is too short.
+    #[error(transparent)]
+    Short(#[from] ShortKey),
+}
+
+/// The key that a deployment names in `PSEUDONYM_SECRET_ARN`, a secret of AWS Secrets Manager; `None` where people are known
+/// by name.
+///
+/// # Errors
+/// If a key is named and cannot be had: nothing is to be read without it.
+pub async fn key_from_env() -> Result<Option<PseudonymKey>, PseudonymKeyError> {
+    let Ok(arn) = variable("PSEUDONYM_SECRET_ARN") else { return Ok(None) };
+    let client = Client::new(&aws_config::load_from_env().await);
+    let answer = client.get_secret_value().secret_id(arn).send().await.map_err(|error| {
+        // Its own debugging output would show what was answered.
+        let service = error.code().zip(error.message()).map(|(code, message)| format!("{code}: {message}"));
+        PseudonymKeyError::Secret(service.unwrap_or_else(|| chain(&error)))
+    })?;
+    let text = answer.secret_string.ok_or_else(|| PseudonymKeyError::Secret("it is binary".to_owned()))?;
+    Ok(Some(PseudonymKey::new(text.as_bytes())?))
+}
+
+/// Replaces what the records of one section say of people.
+pub struct Veil<'a> {
+    key: Option<&'a PseudonymKey>,
+    replaced: BTreeSet<&'a str>,
+    dropped: BTreeSet<&'a str>,
+}
+
+impl<'a> Veil<'a> {
+    /// For the records of `section`, which `from` reads; without a key they stay as they are.
+    pub fn new(key: Option<&'a PseudonymKey>, section: &str, from: &'a EntityMapping) -> Self {
+        let columns = |field: &str| from.columns.get(field).into_iter().flat_map(read);
+        let mut replaced: BTreeSet<&str> = columns("user_id").collect();
+        if section == Entity::Users.name() {
+            replaced.extend(columns("name"));
+        }
+        replaced.extend(from.personal.iter().map(|(_, column)| column.as_str()));
+        let dropped: BTreeSet<&str> = columns("note").collect();
+        Self { key, replaced: &replaced - &dropped, dropped }
+    }
+
+    /// The record, without who is who.
+    pub fn over(&self, record: Record) -> Record {
+        let Some(key) = self.key else { return record };
+        record.map(|column, cell| match cell {
+            _ if self.dropped.contains(column) => Cell::Null,
+            cell if self.replaced.contains(column) => hidden(key, cell),
+            cell => cell,
+        })
+    }
+}
+
+/// What stands for a cell. NULL and an empty text say nothing of anybody; what is no text stays none.
+fn hidden(key: &PseudonymKey, cell: Cell) -> Cell {
+    let text = match cell {
+        Cell::Null => return Cell::Null,
+        Cell::Text(text) if text.is_empty() => return Cell::Text(text),
+        // 0xff is in no text.
+        Cell::Bytes(bytes) => return Cell::Bytes([&[0xff], pseudonym(key, &hex(&bytes)).as_bytes()].concat()),
+        Cell::Text(text) => text,
+        Cell::Boolean(flag) => flag.to_string(),
+        Cell::Integer(number) => number.to_string(),
+        Cell::Real(number) => number.to_string(),
+    };
+    Cell::Text(pseudonym(key, &text))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read(column: &ColumnMapping) -> impl Iterator<Item = &str> {
+    column.columns.iter().chain(&column.fallback).map(String::as_str)
+}
+
+/// Refuses a mapping that translates values which pseudonyms take the place of.
+pub fn can_be_hidden(mapping: &Mapping) -> Result<(), MappingError> {
+    for (section, from) in mapping.sections() {
+        let hidden = match section {
+            "users" => &["user_id", "name"][..],
+            "activities" | MEMBERSHIPS => &["user_id"],
+            _ => &[],
+        };
+        let translated = hidden.iter().filter_map(|field| Some((field, from.columns.get(*field)?)));
+        if let Some((field, column)) = translated.into_iter().find(|(_, column)| column.values.is_some()) {
+            let problem =
+                format!("`{field}` has pseudonyms here, so it cannot have `values`; let the SELECT translate it");
+            return Err(MappingError { file: mapping.file.clone(), line: column.line, problem });
+        }
+    }
+    Ok(())
+}
