@@ -641,7 +641,9 @@ mod tests {
         let aggregate: Handler = Arc::new(move |event: SqsEvent| {
             let kept = kept.clone();
             lock(&kept).extend(event.records.iter().map(|message| message.body.clone().unwrap()));
-            Box::pin(async move { Ok(each_subject(event, ObjectCreated::request, |_| async { Ok(()) }).await) })
+            Box::pin(async move {
+                Ok(each_subject(event, |event: &ObjectCreated| event.request(BUCKET), |_| async { Ok(()) }).await)
+            })
         });
         handlers.insert("aggregate".into(), aggregate);
         let bus = bus(handlers);
