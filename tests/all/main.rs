@@ -9,6 +9,7 @@ mod live;
 mod oracle;
 mod postgres;
 mod promises;
+mod requests;
 mod rewind;
 mod thread;
 mod traceability;
