@@ -24,7 +24,9 @@ async function executable() {
   const found = known.find((path) => existsSync(path));
   if (found) return { executablePath: found, args: ["--no-sandbox"] };
   const packed = (await import(tools.resolve("@sparticuz/chromium"))).default;
-  return { executablePath: await packed.executablePath(), args: [...packed.args, "--no-sandbox"] };
+  // In a single process the whole browser ends with the first context that is closed.
+  const args = packed.args.filter((argument) => argument !== "--single-process");
+  return { executablePath: await packed.executablePath(), args: [...args, "--no-sandbox"] };
 }
 
 function freePort() {

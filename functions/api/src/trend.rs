@@ -165,6 +165,16 @@ impl Course {
         }
     }
 
+    /// Whether the older logic says just the same, everywhere: then its change is none of this figure here.
+    pub fn is_settled(&self) -> bool {
+        let Some(series) = &self.earlier else { return self.markers.is_empty() };
+        let figures = |periods: &[Period]| -> Vec<(Option<i64>, Option<i64>)> {
+            periods.iter().map(|period| (period.figure.numerator, period.figure.denominator)).collect()
+        };
+        self.markers.iter().all(|marker| marker.before == series.logic)
+            && figures(&self.periods) == figures(&series.periods)
+    }
+
     /// Without days that nobody worked on: they are no part of a line from day to day.
     pub fn worked(mut self, granularity: Granularity) -> Self {
         if granularity == Granularity::Day {
@@ -540,9 +550,27 @@ mod tests {
         assert_eq!(hours(&earlier.periods), [("W06".into(), Some(0.5)), ("W07".into(), Some(0.5))]);
         assert_eq!((&earlier.logic, earlier.days, earlier.days_restated), (&old.logic, 11, 1));
         assert_eq!(earlier.notes, ["classify: its configuration changed"]);
-        let days = course(&old, &new, Granularity::Day).earlier.unwrap();
-        assert_eq!(days.periods.len(), 20);
+        let days = course(&old, &new, Granularity::Day);
+        assert!(!days.is_settled());
+        assert_eq!(days.earlier.unwrap().periods.len(), 20);
         assert_eq!(course(&old, &new, Granularity::Month).earlier, None, "the month lacks a day");
+    }
+
+    #[test]
+    fn a_change_of_logic_that_changes_nothing_here_is_known_to_be_none() {
+        let (old, new) = (logic("", 1, "2026-01-01T00:00:00Z"), logic(SANITY, 1, "2026-02-01T00:00:00Z"));
+        let register = register();
+        let insight = register.insights().find(|insight| insight.id == "automatable").unwrap();
+        let mut evidence = changed(&old, &new);
+        let last = crate::sample::day("2026-02-22");
+        evidence.shown.retain(|shown| shown.pointer.partition.day != last);
+        let course = |evidence: &Evidence| Course::of(insight, evidence, Granularity::Day);
+        assert!(!course(&evidence).is_settled());
+        evidence.days = evidence.earlier.as_ref().unwrap().days.clone();
+        assert!(course(&evidence).is_settled());
+        assert_eq!(course(&evidence).markers.len(), 1, "it is marked all the same");
+        evidence.earlier = None;
+        assert!(!course(&evidence).is_settled(), "nobody knows");
     }
 
     #[test]

@@ -161,13 +161,14 @@ impl ComparisonPage<'_> {
     fn line(&self, comparison: &Comparison, difference: &Difference) -> Markup {
         let Difference { id, title, units, numerator, reason, old_ratio, new_ratio, .. } = difference;
         let figure = |logic: &Logic, value: Option<f64>, which: &str| {
-            let value = value.map_or(text::NONE.to_owned(), |value| text::reading(units, value));
+            let sign = if units.is_share() { "\u{a0}%" } else { "" };
+            let value = value.map_or(text::NONE.to_owned(), |value| format!("{}{sign}", text::ratio(units, value)));
             html! { a class="plain" href=(self.figure(id, logic)) aria-label={ (title) ", " (which) ": " (value) } { (value) } }
         };
         let unit = &units.numerator;
         html! {
             tr class=[numerator.is_some_and(|split| split.delta == 0).then_some("minor")] {
-                th scope="row" { (title) }
+                th scope="row" { (title) @if !units.is_share() { br; span class="quiet" { (text::sign(units)) } } }
                 @match numerator {
                     None => td colspan="6" { "not comparable: " (text::reason(reason.as_deref().unwrap_or_default())) },
                     Some(split) => {
@@ -356,23 +357,24 @@ fn in_words(difference: &Difference, split: Split) -> Markup {
     let reading = |ratio: &Option<f64>| ratio.map_or("nothing".to_owned(), |ratio| text::reading(units, ratio));
     html! {
         b { (title) } " is " (reading(new_ratio)) " by the new logic and " (reading(old_ratio)) " by the old one. "
-        "Counted above the line: " (parts(split, unit)) "."
+        "It counts " (parts(split, unit)) "."
         @if let Some(split) = denominator.filter(|split| split.logic_effect != 0 || split.data_effect != 0) {
-            " Divided by: " (parts(split, &units.denominator)) "."
+            " It is divided by " (parts(split, &units.denominator)) "."
         }
     }
 }
 
 fn parts(split: Split, unit: &str) -> String {
-    let whole =
-        format!("{} instead of {}, {}", amount(split.new, unit), amount(split.old, unit), signed(split.delta, unit));
-    let rule = format!("{} because the rule changed", signed(split.logic_effect, unit));
+    let rule = match split.logic_effect {
+        0 => "nothing because of the rule".to_owned(),
+        effect => format!("{} because the rule changed", signed(effect, unit)),
+    };
     let data = match split.rows {
         _ if split.data_effect == 0 && split.rows.is_none_or(|rows| rows == RowEffects::default()) => {
             "nothing because of the data".to_owned()
         }
         Some(RowEffects { deleted, changed, added }) => format!(
-            "{} because rows did: {} deleted, {} changed, {} added",
+            "{} because rows did ({} deleted, {} changed, {} added)",
             signed(split.data_effect, unit),
             signed(deleted, unit),
             signed(changed, unit),
@@ -380,7 +382,7 @@ fn parts(split: Split, unit: &str) -> String {
         ),
         None => format!("{} because rows did, in more days than are read for it", signed(split.data_effect, unit)),
     };
-    format!("{whole}; {rule}, {data}")
+    format!("{} instead of {}: {rule}, {data}", amount(split.new, unit), amount(split.old, unit))
 }
 
 /// Seconds that are no tenth of an hour yet.

@@ -73,12 +73,13 @@ impl InsightPage {
         let noun = part_noun(&evidence.scope);
         let answer = Answer::of(register, insight, &group);
         let (spread_noun, spreads) = spreads(register, insight, &group);
+        let course = Course::of(insight, evidence, shown);
         Self {
             findings: findings_of(register, settings, insight, evidence),
             threshold: threshold(settings, insight),
             possible: Granularity::possible(&group),
-            course: Course::of(insight, evidence, shown).worked(shown),
-            change: Change::of(insight, evidence),
+            change: Change::of(insight, evidence, &course),
+            course: course.worked(shown),
             by_part: two_parts(insight, noun, rows(&frame, insight, &parts)),
             by_part_title: differ(insight, &parts, &noun.to_lowercase()),
             phases: phases(&frame, insight, &parts, noun),

@@ -89,7 +89,7 @@ impl LogicsPage<'_> {
                     p {
                         "What changed: "
                         @if logic.notes.is_empty() { "nothing that the register has words for" } @else { (logic.notes.join("; ")) } ". "
-                        a href=(self.frame.comparison(&before.logic, &logic.logic)) aria-label={ "Compare " (logic.logic) " with the one before" } { "Compare with the one before" }
+                        a href=(self.frame.comparison(&before.logic, &logic.logic)) aria-label={ "Compare with the one before: " (before.logic) " and " (logic.logic) } { "Compare with the one before" }
                     }
                 }
                 @if newest { (annotators(logic)) } @else {

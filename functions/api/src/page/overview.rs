@@ -97,15 +97,18 @@ impl Overview {
     ) -> Self {
         let group = evidence.group();
         let granularity = granularity.unwrap_or_else(|| Granularity::fitting(&group));
-        let tile = |insight: &Insight| Tile {
-            answer: Answer::of(register, insight, &group),
-            units: insight.units.clone(),
-            threshold: threshold(settings, insight),
-            course: Course::of(insight, evidence, granularity).worked(granularity),
-            change: Change::of(insight, evidence),
-            more_is_worse: more_is_worse(insight),
-            counted: words::counted(insight),
-            hours: words::which_hours(insight),
+        let tile = |insight: &Insight| {
+            let course = Course::of(insight, evidence, granularity);
+            Tile {
+                answer: Answer::of(register, insight, &group),
+                units: insight.units.clone(),
+                threshold: threshold(settings, insight),
+                change: Change::of(insight, evidence, &course),
+                course: course.worked(granularity),
+                more_is_worse: more_is_worse(insight),
+                counted: words::counted(insight),
+                hours: words::which_hours(insight),
+            }
         };
         let part = |division: Division| Part {
             people: division.people(),

@@ -137,7 +137,9 @@ pub fn sparkline(course: &Course) -> Markup {
 pub fn trend(line: Line<'_>) -> Markup {
     let Line { title, units, threshold, noun, course, frame } = line;
     let periods = course.periods.as_slice();
-    let older = course.earlier.as_ref().map(|series| beside(series, periods)).unwrap_or_default();
+    // Two curves that are one are drawn once.
+    let earlier = course.earlier.as_ref().filter(|_| !course.is_settled());
+    let older = earlier.map(|series| beside(series, periods)).unwrap_or_default();
     let all: Vec<Period> = periods.iter().chain(older.iter().copied().flatten()).cloned().collect();
     let Some((low, high)) = bounds(&all) else {
         return html! { p class="quiet" { "There is no " (noun) " to draw." } };
@@ -168,7 +170,7 @@ pub fn trend(line: Line<'_>) -> Markup {
     let placed = || course.markers.iter().filter_map(|marker| Some((marker, place(marker.day, periods)?)));
     let alone = placed().count() == 1;
     html! {
-        @if let Some(series) = &course.earlier {
+        @if let Some(series) = earlier {
             p class="legend" {
                 span { (stroke("curve")) @if course.markers.is_empty() { "by logic " code { (frame.logic) } } @else { "as it is shown" } }
                 span { (stroke("curve older")) "by logic " code { (series.logic) } ", as before" }
@@ -250,11 +252,12 @@ fn area() -> Markup {
 
 /// Where the logic changed, in the register's words, and the way to what that comes to.
 fn changes(frame: &Frame, course: &Course) -> Markup {
+    let same = || html! { @if course.is_settled() { " Here both say the same." } };
     let words = |notes: &[String]| if notes.is_empty() { "what it reads changed".to_owned() } else { notes.join("; ") };
     let change = |marker: &Marker| {
         html! {
             b { "From " (text::day(marker.day)) " on" } " by logic " code { (marker.logic) } " instead of " code { (marker.before) } ": "
-            (words(&marker.notes)) ". " a href=(frame.comparison(&marker.before, &marker.logic)) { "Compare the two" } "."
+            (words(&marker.notes)) "." (same()) " " a href=(frame.comparison(&marker.before, &marker.logic)) { "Compare the two" } "."
         }
     };
     html! {
@@ -262,7 +265,7 @@ fn changes(frame: &Frame, course: &Course) -> Markup {
             ([], None) => {},
             ([], Some(series)) => p class="quiet changes" {
                 "All these days were computed again. Logic " code { (frame.logic) } " instead of " code { (series.logic) } ": "
-                (words(&series.notes)) ". " a href=(frame.comparison(&series.logic, &frame.logic)) { "Compare the two" } "."
+                (words(&series.notes)) "." (same()) " " a href=(frame.comparison(&series.logic, &frame.logic)) { "Compare the two" } "."
             },
             ([only], _) => p class="quiet changes" { (change(only)) },
             (several, _) => ol class="quiet changes" { @for marker in several { li { (change(marker)) } } },
