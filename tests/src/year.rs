@@ -144,7 +144,7 @@ fn cell(key: CellKey, kind: usize, seconds: i64, people: BTreeSet<String>, colum
     let mut cell = Cell::new(key, extent, extent, people.clone());
     for (index, (name, bin)) in columns.iter().enumerate() {
         // Most of what is folded of most cells is nothing.
-        if (index + kind) % 3 != 0 {
+        if !(index + kind).is_multiple_of(3) {
             continue;
         }
         let (values, sum) = (extent.rows, seconds / (2 + index as i64 % 5));

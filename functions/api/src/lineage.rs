@@ -1,7 +1,7 @@
 //! Where a figure comes from: of each day the object in the lake, the run that captured it from the source, and the
 //! annotations that it was computed from. `source_row` of the object's rows is the record of the source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use shared::{
@@ -9,7 +9,7 @@ use shared::{
         Logic,
         declaration::{Insight, Units},
     },
-    contribution::{Cell, RecordedAnnotator, Shown},
+    contribution::{Cell, LogicRecord, RecordedAnnotator, Shown},
     lake::{LakeError, LakeKey, siblings::Siblings},
     time::{Generation, LocalDay},
 };
@@ -218,7 +218,7 @@ pub async fn of_evidence(
         denominator: figure.denominator,
         before,
         units: insight.units.clone(),
-        rules: rules(insight, evidence),
+        rules: rules(api, insight, evidence),
         logics: evidence.logics(),
         next: last.map(|last| write_cursor(&Cursor { of: asked, after: last.day })),
         days,
@@ -231,17 +231,30 @@ fn sum_on(evidence: &Evidence, day: LocalDay, adds: &Adds) -> i64 {
     cells.map(|cell: &Cell| adds.in_cell(cell)).sum()
 }
 
+/// The annotators that decide a figure of a logic: those that write its columns, and whatever those read.
+fn behind(api: &Api, insight: &Insight, logic: &LogicRecord) -> BTreeSet<String> {
+    let mut names: Vec<&str> = logic.writers_of(insight.ratio().columns()).into_iter().collect();
+    let mut behind = BTreeSet::new();
+    while let Some(name) = names.pop() {
+        if behind.insert(name.to_owned()) {
+            let inputs = api.register.get(name).map(|annotator| annotator.declaration.inputs.as_slice());
+            names.extend(inputs.unwrap_or_default().iter().map(String::as_str));
+        }
+    }
+    behind
+}
+
 /// The annotators behind a figure, as the logics of its days record them.
-fn rules(insight: &Insight, evidence: &Evidence) -> Vec<Rule> {
+fn rules(api: &Api, insight: &Insight, evidence: &Evidence) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     for Shown { logic, .. } in &evidence.shown {
-        let writers = logic.writers_of(insight.ratio().columns());
+        let behind = behind(api, insight, logic);
         let of = |annotator: &RecordedAnnotator| Rule {
             annotator: annotator.name.clone(),
             version: annotator.effective_version.clone(),
             history: annotator.history.iter().map(VersionNote::from).collect(),
         };
-        for rule in logic.annotators.iter().filter(|annotator| writers.contains(annotator.name.as_str())).map(of) {
+        for rule in logic.annotators.iter().filter(|annotator| behind.contains(&annotator.name)).map(of) {
             if !rules.contains(&rule) {
                 rules.push(rule);
             }
@@ -259,9 +272,9 @@ async fn origin(
 ) -> Result<Origin, ApiError> {
     let partition = pointer.partition;
     let siblings = Siblings::find(&api.lake, partition).await?;
-    let writers = logic.writers_of(insight.ratio().columns());
+    let behind = behind(api, insight, logic);
     let mut annotations = Vec::new();
-    for annotator in logic.annotators.iter().filter(|annotator| writers.contains(annotator.name.as_str())) {
+    for annotator in logic.annotators.iter().filter(|annotator| behind.contains(&annotator.name)) {
         let key = siblings.get(&annotator.name, &annotator.effective_version)?;
         annotations.push(AnnotationOrigin {
             annotator: annotator.name.clone(),

@@ -58,6 +58,9 @@ impl Account {
     /// If there is no such stack, or it is no deployment of ours, or a setting is malformed.
     pub async fn open(&self) -> anyhow::Result<Option<Deployed>> {
         let Self { stack, bucket, table } = self;
+        if stack.is_none() && bucket.is_none() {
+            return Ok(None);
+        }
         let deployment = Deployment::from_env().await;
         let named = match (stack, bucket.as_ref().zip(table.as_ref())) {
             (Some(stack), _) => Named::find(&Client::new(deployment.sdk()), stack).await?,
@@ -96,7 +99,9 @@ impl Named {
             Ok(described) => described,
             // That is how CloudFormation says that there is none.
             Err(error) if error.code() == Some("ValidationError") => {
-                bail!("there is no stack `{name}` in this account and region; `sam list stack-outputs` finds one")
+                bail!(
+                    "there is no stack `{name}` in this account and region; `aws cloudformation list-stacks` lists them"
+                )
             }
             Err(error) => bail!("CloudFormation could not describe the stack `{name}`: {}", DisplayErrorContext(error)),
         };

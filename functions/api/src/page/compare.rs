@@ -391,10 +391,10 @@ const LITTLE: u64 = 180;
 /// So many hours, or of whatever else is counted.
 fn amount(value: i64, unit: &str) -> String {
     if unit == SECONDS && value.unsigned_abs() < LITTLE {
-        format!("{} s", text::thousands(value))
+        format!("{}\u{a0}s", text::thousands(value))
     } else if unit == SECONDS {
         let hours = text::decimal_hours(value.abs() as f64 / 3_600.0);
-        format!("{}{hours} h", if value < 0 { "−" } else { "" })
+        format!("{}{hours}\u{a0}h", if value < 0 { "−" } else { "" })
     } else {
         format!("{} {unit}", text::thousands(value))
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Request,
-    lineage::{Lineage, Origin, Question},
+    lineage::{Lineage, Origin, Question, Rule},
     selection::{Range, parameters},
 };
 
@@ -96,13 +96,29 @@ impl LineagePage<'_> {
                         @if !run.notes.is_empty() { ". What changed: " (run.notes.join("; ")) }
                     }
                 }
-                @for rule in &self.lineage.rules {
-                    h3 { (rule.annotator) " " code { (rule.version) } }
-                    ul class="plain-list" { @for change in &rule.history { li { "Version " (change.version) ": " (change.note) } } }
+                @for (annotator, rules) in self.annotators() {
+                    h3 { (annotator) @for rule in &rules { " " code { (rule.version) } } }
+                    ul class="plain-list" {
+                        @for change in rules.iter().max_by_key(|rule| rule.history.len()).into_iter().flat_map(|rule| &rule.history) {
+                            li { "Version " (change.version) ": " (change.note) }
+                        }
+                    }
                 }
                 p class="quiet" { a href=(self.frame.address("/logics")) { "Every logic and its annotators" } }
             }
         }
+    }
+
+    /// Each annotator with the versions that some day has.
+    fn annotators(&self) -> Vec<(&str, Vec<&Rule>)> {
+        let mut annotators: Vec<(&str, Vec<&Rule>)> = Vec::new();
+        for rule in &self.lineage.rules {
+            match annotators.iter_mut().find(|(name, _)| *name == rule.annotator) {
+                Some((_, rules)) => rules.push(rule),
+                None => annotators.push((&rule.annotator, vec![rule])),
+            }
+        }
+        annotators
     }
 
     fn days(&self) -> Markup {

@@ -310,9 +310,10 @@ fn a_page_of_activities_says_what_they_add_up_to_so_far_and_leads_on() {
 #[test]
 fn a_comparison_says_in_words_what_the_rule_and_what_the_data_did() {
     let page = comparison(true);
-    let title = "2.0 h more in “Automatable effort”: +1.0 h by the rule, +1.0 h by the data";
+    let title = "2.0\u{a0}h more in “Automatable effort”: +1.0\u{a0}h by the rule, +1.0\u{a0}h by the data";
     assert!(page.contains(&format!("<h1>{title}</h1>")), "{page}");
-    let words = "+1.0 h because the rule changed, +1.0 h because rows did (−7 s deleted, +1.0 h changed, +100 s added)";
+    let words = "+1.0\u{a0}h because the rule changed, +1.0\u{a0}h because rows did (−7\u{a0}s deleted, +1.0\u{a0}h changed, \
+                 +100\u{a0}s added)";
     assert!(page.contains(words), "{page}");
     assert!(page.contains("planning: GRACE_DAYS is 2 instead of 1"));
     // Both logics can be chosen, and their rows are a step away.
