@@ -45,6 +45,11 @@ impl Deployment {
         ContributionStore::new(self.dynamodb(), table)
     }
 
+    /// The SDK's configuration, for a client of another service.
+    pub fn sdk(&self) -> &SdkConfig {
+        &self.config
+    }
+
     /// A client for the table.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&self.config)

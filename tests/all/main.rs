@@ -13,6 +13,7 @@ mod postgres;
 mod products;
 mod promises;
 mod pseudonyms;
+mod requests;
 mod rewind;
 mod thread;
 mod traceability;

@@ -231,14 +231,7 @@ async fn a_contribution_larger_than_an_item_is_stored_in_parts_and_read_whole() 
     stack.stop().await
 }
 
-pub const SCHEMA: &str = "
-    CREATE TABLE teams (id INTEGER PRIMARY KEY, name TEXT);
-    CREATE TABLE users (id INTEGER PRIMARY KEY, team_id INTEGER, name TEXT, timezone TEXT);
-    CREATE TABLE sprints (id INTEGER PRIMARY KEY, team_id INTEGER, name TEXT, starts_at TEXT, ends_at TEXT, released_at TEXT);
-    CREATE TABLE activity_stereotypes (code TEXT PRIMARY KEY, name TEXT, category TEXT, automatable BOOL);
-    CREATE TABLE activities (id INTEGER PRIMARY KEY, user_id INTEGER, sprint_id INTEGER, stereotype_code TEXT,
-        started_at TEXT, duration INTEGER, in_sprint BOOL, rating INTEGER, note TEXT, created_at TEXT, updated_at TEXT);
-";
+pub use wastewalk_tests::SCHEMA;
 
 pub const SMALL: &str = "
     INSERT INTO teams VALUES (1, 'Team');

@@ -17,7 +17,7 @@ use wastewalk::{
     stack::Stack,
     up,
 };
-use wastewalk_tests::{House, files, insight, json};
+use wastewalk_tests::{House, files, insight, json, text};
 
 /// The built-in judgements, and one more: a machine could do exploratory tests.
 fn another_classification() -> String {
@@ -238,6 +238,72 @@ fn numerator<'a>(comparison: &'a Value, id: &str) -> anyhow::Result<&'a Value> {
     Ok(&insight(comparison, id)?["numerator"])
 }
 
+/// Three months of the demo; one more kind of test starts to count as automatable, from September on.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_months_show_both_curves_the_marker_the_split_and_what_flipped() -> anyhow::Result<()> {
+    let (_house, stack, old) = rewound(Some("2026-09-14")).await?;
+    let new = stack.register.logic();
+    let by = |logic: &Logic, period: &Value| {
+        let (from, to) = (period["from"].as_str().expect("a day"), period["to"].as_str().expect("a day"));
+        format!("/v1/insights/automatable?from={from}&to={to}&logic={logic}")
+    };
+    let trend = json(&stack, &format!("/v1/insights/automatable/trend?{ALL}&granularity=week")).await?;
+    let expected = json!([{
+        "day": "2026-09-14", "period": "W38", "before": old, "logic": new,
+        "notes": ["classify: its configuration changed"]
+    }]);
+    assert_eq!(trend["markers"], expected);
+    let earlier = &trend["earlier"];
+    assert_eq!((&earlier["logic"], &earlier["days"], &earlier["days_restated"]), (&json!(old), &json!(35), &json!(0)));
+    // Each point of both curves is what the logic says of that week by itself.
+    let (shown, before) =
+        (trend["periods"].as_array().expect("periods"), earlier["periods"].as_array().expect("periods"));
+    assert_eq!((shown.len(), before.len()), (13, 13));
+    for (shown, before) in shown.iter().zip(before) {
+        let was = json(&stack, &by(&old, before)).await?;
+        assert_eq!(before["numerator"], insight(&was, "automatable")?["numerator"], "{before}");
+        let changed = shown["from"].as_str() >= Some("2026-09-14");
+        if changed {
+            let is = json(&stack, &by(new, shown)).await?;
+            assert_eq!(shown["numerator"], insight(&is, "automatable")?["numerator"], "{shown}");
+        }
+        assert_eq!(shown["numerator"].as_i64() > before["numerator"].as_i64(), changed, "{shown} and {before}");
+    }
+    // What the change was not about has the same curve twice, and a pinned logic has one and no change.
+    let pinned = json(&stack, &format!("/v1/insights/automatable/trend?{ALL}&logic={old}")).await?;
+    assert_eq!((&pinned["markers"], &pinned["earlier"]), (&json!([]), &Value::Null));
+
+    // The same as a spreadsheet, and as a page.
+    let sheet = text(&stack, &format!("/v1/insights/automatable/trend?{ALL}&granularity=week&format=csv")).await?;
+    let series = |name: &str| sheet.lines().filter(|line| line.contains(&format!(",automatable,{name},week,"))).count();
+    assert_eq!((series("shown"), series("earlier")), (13, 13), "{sheet}");
+    assert!(sheet.contains("2026-09-14: classify: its configuration changed"), "{sheet}");
+    let page = text(&stack, "/insights/automatable?granularity=week").await?;
+    for said in ["class=\"curve older\"", "logic changed", "classify: its configuration changed"] {
+        assert!(page.contains(said), "{said}");
+    }
+    let comparison = format!("/compare?scope=org&amp;logic={old}&amp;with={new}");
+    assert!(page.contains(&comparison));
+    let overview = text(&stack, "/").await?;
+    assert!(overview.contains(&comparison) && overview.contains("by a logic that changed"));
+
+    // The difference since then is the rule's, whole, and it is named.
+    let comparison = json(&stack, "/v1/compare?from=2026-09-14&insight=automatable").await?;
+    let split = numerator(&comparison, "automatable")?;
+    assert_eq!((&split["delta"], &split["data_effect"]), (&split["logic_effect"], &json!(0)));
+    assert_eq!(comparison["flips"]["difference"], split["delta"]);
+    assert_eq!(comparison["flips"]["by_stereotype"][0]["stereotype"], "exploratory-test");
+    let page = text(&stack, "/compare?from=2026-09-14&insight=automatable").await?;
+    assert!(page.contains("all of it by the rule") && page.contains("Exploratory test"));
+
+    let logics = json(&stack, "/v1/logics").await?["logics"].take();
+    let said = |index: usize| (&logics[index]["logic"], &logics[index]["deployed"], &logics[index]["notes"]);
+    assert_eq!(said(0), (&json!(new), &json!(true), &json!(["classify: its configuration changed"])));
+    assert_eq!(said(1), (&json!(old), &json!(false), &json!([])));
+    assert_eq!(logics[0]["annotators"][0]["history"][0]["version"], 1);
+    stack.stop().await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_new_logic_changes_is_listed_activity_by_activity() -> anyhow::Result<()> {
     let (_house, stack, old) = rewound(None).await?;
@@ -391,10 +457,11 @@ async fn what_was_computed_of_old_generations_can_be_forgotten_and_made_again() 
     if then.instant().date_naive() == now.date_naive() {
         assert_eq!(gone.iter().map(|partition| partition.generation).collect::<Vec<_>>(), [then]);
     }
-    let forgotten = retain::forget(&stack.lake, &stack.store, &gone).await?;
+    let forgotten = retain::forget(&stack.lake, &stack.store, &gone, std::future::ready(())).await?;
     assert_eq!(forgotten.objects, gone.len() * stack.register.annotators().len());
     assert!(forgotten.items >= gone.len() * 2, "{forgotten:?}");
-    assert_eq!(retain::forget(&stack.lake, &stack.store, &gone).await?.items, 0);
+    let again = retain::forget(&stack.lake, &stack.store, &gone, std::future::ready(())).await?;
+    assert_eq!(again.items, 0);
     assert_eq!(json(&stack, &format!("/v1/insights?{ALL}")).await?, after);
     let left = files(&house.lake())?;
     assert!(
@@ -410,5 +477,74 @@ async fn what_was_computed_of_old_generations_can_be_forgotten_and_made_again() 
     assert_eq!(known["insights"], before["insights"]);
     let back = files(&house.lake())?;
     assert!(lake.iter().all(|(key, bytes)| back.get(key) == Some(bytes)), "an annotation came back different");
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_never_fail_and_never_read_half_while_generations_are_forgotten() -> anyhow::Result<()> {
+    let house = House::of(&format!("{}{}", crate::promises::SCHEMA, crate::promises::SMALL)).await?;
+    let (stack, work) = house.worked().await?;
+    let then = work.run.expect("a run").generation;
+    let old = stack.register.logic().clone();
+    stack.stop().await?;
+    // Another logic, and a day that was captured three times: both logics show the first, or the last.
+    let house = house.classified_by(Some("[stereotypes.code]\nautomatable = true\n"));
+    let (stack, _) = house.worked().await?;
+    let mut generations = Vec::new();
+    for duration in [5000, 7200] {
+        house.execute(&format!("UPDATE activities SET duration = {duration} WHERE id = 1")).await?;
+        generations.push(up::work(&stack, Show::Nothing).await?.run.expect("a run").generation);
+    }
+    rewind(&stack, &Wish::default(), Show::Nothing).await?;
+    let between = generations[0];
+    let current = format!("/v1/insights?{ALL}");
+    let known = format!("/v1/insights?{ALL}&as_of={between}");
+    let compared = format!("/v1/compare?{ALL}&logic={old}&with={}", stack.register.logic());
+    let before = (json(&stack, &current).await?, json(&stack, &known).await?, json(&stack, &compared).await?);
+    assert_ne!(before.0["insights"], before.1["insights"]);
+
+    // What a comparison uses stays whatever its age: only what nobody shows goes.
+    let later = chrono::Utc::now() + chrono::TimeDelta::days(8);
+    let gone = retain::superseded(&stack.lake, &stack.store, later, 7).await?;
+    let of_day: Vec<Generation> = gone.iter().map(|partition| partition.generation).collect();
+    // Around midnight a generation may be the last of its day of capture, and stays.
+    if generations[1].instant().date_naive() != then.instant().date_naive() {
+        return stack.stop().await;
+    }
+    assert_eq!(of_day, [between], "{then} is what the old logic shows");
+
+    // Whoever has found what to read reads it whole, although it is being forgotten.
+    let request = api::Request { as_of: Some(between), ..api::Request::default() };
+    let begun = api::evidence::Basis::find(&stack.api, &request).await?;
+    let (leave, left) = tokio::sync::oneshot::channel::<()>();
+    let forgetting = {
+        let (lake, store, gone) = (stack.lake.clone(), stack.store.clone(), gone.clone());
+        tokio::spawn(async move {
+            let readers_left = async { left.await.unwrap_or_default() };
+            retain::forget(&lake, &store, &gone, readers_left).await
+        })
+    };
+    let partition = *gone.first().expect("a partition");
+    while stack.store.generations(stack.register.logic(), partition.day, partition.day).await?.len() > 2 {
+        tokio::task::yield_now().await;
+    }
+    let evidence = api::evidence::Evidence::of(&stack.api, begun, false).await?;
+    let whole: i64 = evidence.days.values().flat_map(|day| &day.by_stereotype).map(|cell| cell.work.seconds).sum();
+    let current_seconds = insight(&before.1, "automatable")?["denominator"].as_i64().expect("a number");
+    assert_eq!(whole, current_seconds, "a reader that had begun read half of it");
+    // Whoever begins now is told that the day is missing, and what is current is as it was.
+    let reads = async || -> anyhow::Result<()> {
+        assert_eq!(json(&stack, &current).await?, before.0);
+        assert_eq!(json(&stack, &compared).await?, before.2);
+        assert_eq!(json(&stack, &known).await?["days_missing"].as_array().map_or(0, Vec::len), 1);
+        Ok(())
+    };
+    reads().await?;
+    leave.send(()).expect("it waits");
+    while !forgetting.is_finished() {
+        reads().await?;
+    }
+    assert!(forgetting.await??.items >= 2);
+    reads().await?;
     stack.stop().await
 }

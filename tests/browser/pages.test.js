@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -44,7 +44,19 @@ before(async () => {
   base = `http://127.0.0.1:${port}`;
   const program = process.env.WASTEWALK_PROGRAM ?? join(root, "target/debug/wastewalk");
   const environment = { ...process.env, RUST_LOG: "error" };
-  server = spawn(program, ["up", "--quiet", "--port", String(port), "--data", data], { env: environment, stdio: "inherit" });
+  const run = (...options) => {
+    const ran = spawnSync(program, [...options, "--quiet", "--data", data], { env: environment, encoding: "utf8" });
+    assert.equal(ran.status, 0, ran.stderr);
+  };
+  // Three months by the built-in logic; then it is said of one more kind of work that a machine could do it, and the days
+  // from 14 September on are computed again.
+  run("up", "--once");
+  const judgements = readFileSync(join(root, "functions/annotate-classify/classification.toml"), "utf8");
+  const classification = join(data, "tests.toml");
+  writeFileSync(classification, `${judgements}\n[stereotypes."exploratory-test"]\nautomatable = true\n`);
+  run("rewind", "--from", "2026-09-14", "--classification", classification);
+  const serve = ["up", "--quiet", "--port", String(port), "--data", data, "--classification", classification];
+  server = spawn(program, serve, { env: environment, stdio: "inherit" });
   for (;;) {
     assert.equal(server.exitCode, null, "wastewalk ended before it served anything");
     const answer = await fetch(`${base}/v1/health`).catch(() => null);
@@ -66,7 +78,7 @@ after(async () => {
 
 /// A page on which anything that the browser complains about fails the test.
 async function open(options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, ...options });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
   const complaints = [];
   page.on("console", (message) => {
@@ -155,6 +167,66 @@ test("a trend is drawn by months where it is asked for, and a sprint has a page"
   await context.close();
 });
 
+/// Adds up a column over all pages of a list.
+async function total(page, cells) {
+  let sum = 0;
+  for (let pages = 1; ; pages += 1) {
+    assert.ok(pages < 100, "the pages do not end");
+    for (const value of await page.locator(cells).allInnerTexts()) sum += seconds(value.replace("+", ""));
+    const next = page.getByRole("link", { name: /^Next/ });
+    if ((await next.count()) === 0) return sum;
+    await next.click();
+  }
+}
+
+test("a trend marks where its logic changed, and leads to what the rule did and to what flipped", async () => {
+  const { context, page, quiet } = await open();
+  await page.goto(`${base}/insights/automatable?granularity=week`);
+  const trend = page.locator("svg.trend").first();
+  assert.match(await trend.innerHTML(), /logic changed/);
+  assert.equal(await trend.locator(".curve").count(), 2, "both curves");
+  assert.match(await page.locator(".changes").innerText(), /From 14 Sep on .*classify: its configuration changed/);
+
+  await page.getByRole("link", { name: "Compare the two" }).click();
+  assert.match(page.url(), /\/compare\?scope=org&logic=[0-9a-f]{12}&with=[0-9a-f]{12}/);
+  assert.match(await page.locator("h1").innerText(), /h more in “Automatable effort”: all of it by the rule/);
+  assert.match(await page.locator(".notice").innerText(), /30 days cannot be compared[^]*wastewalk rewind --from 2026-08-03/);
+  assert.match(await page.locator(".say-list").innerText(), /because the rule changed, nothing because of the data/);
+  assert.equal(await page.locator("select[name=logic] option").count(), 2);
+
+  // The activities that flipped are the effect of the rule, exactly; so are their kinds.
+  await page.getByRole("link", { name: "The activities that flipped in Automatable effort" }).click();
+  const said = seconds((await page.locator("#flips > .quiet b").innerText()).replace("+", ""));
+  assert.ok(said > 0);
+  const kinds = await page.locator("#flips tbody").first().locator("td.value").allInnerTexts();
+  assert.equal(kinds.map((value) => seconds(value.replace("+", ""))).reduce((a, b) => a + b, 0), said);
+  await page.screenshot({ path: join(pictures, "flips-light.png"), fullPage: true });
+  assert.equal(await total(page, "#flips .activities td.value"), said);
+
+  // And they are rows that one can look at.
+  await page.getByRole("link", { name: /^Rows of .*, new logic$/ }).first().click();
+  assert.match(await page.locator("h1").innerText(), /The activities behind “Automatable effort”/);
+  assert.match(await page.locator(".lede").innerText(), /the figure, exactly/);
+  quiet("a comparison");
+  await context.close();
+});
+
+test("a figure is followed to its objects, runs and rules, whose days add up to it", async () => {
+  const { context, page, quiet } = await open();
+  await page.goto(`${base}/insights/late-planning?scope=team:4`);
+  const counted = await page.locator(".facts dd").first().innerText();
+  const figure = seconds(counted.match(/\(([\d,:]+), [\d,]+ s\)/)[1]);
+  await page.getByRole("link", { name: "its objects, runs and rules" }).click();
+  assert.match(await page.locator("h1").innerText(), /Where “Late planning” comes from/);
+  assert.match(await page.locator("main").innerText(), /Version 1: /);
+  await page.locator("summary", { hasText: "Show the key" }).first().click();
+  assert.match(await page.locator(".origins tbody tr").first().innerText(), /activities\/date=2026-08-03\/gen=\w+\/sha256=[0-9a-f]{64}\//);
+  assert.equal(await total(page, ".origins td.value"), figure);
+  assert.match(await page.locator(".lede").innerText(), /the figure, exactly/);
+  quiet("a lineage");
+  await context.close();
+});
+
 async function addresses() {
   const insights = (await (await fetch(`${base}/v1/insights`)).json()).insights.map(({ id }) => id);
   return [
@@ -164,6 +236,10 @@ async function addresses() {
     ["person", "/?scope=person:11"],
     ["nothing-then", "/?to=2020-01-01"],
     ["quality", "/quality"],
+    ["compare", "/compare"],
+    ["compare-flips", "/compare?insight=automatable&limit=10&from=2026-09-14"],
+    ["logics", "/logics"],
+    ["lineage", "/lineage?insight=waste&scope=team:1"],
     ["activities", "/insights/late-planning/activities"],
     ["team-waste", "/insights/waste?scope=team:1"],
     ["person-juggling", "/insights/juggling?scope=person:11"],
@@ -174,6 +250,7 @@ async function addresses() {
 const screens = {
   light: { colorScheme: "light" },
   dark: { colorScheme: "dark" },
+  phone: { colorScheme: "light", viewport: { width: 360, height: 780 } },
   small: { colorScheme: "light", viewport: { width: 320, height: 800 } },
 };
 

@@ -133,6 +133,21 @@ class Deployed(unittest.TestCase):
             self.assertEqual(self.stack.get(path, forged)[0], 403, "signed with another secret")
             self.assertEqual(self.stack.get(path, reader)[0], 200, "signed and permitted")
 
+    def test_the_operators_commands_find_a_deployment_and_its_settings_by_the_name_of_its_stack(self):
+        def said(*command: str) -> str:
+            # No setting is repeated: by another time zone it would be another logic, and nothing would be there.
+            ran = subprocess.run(
+                [BINARIES / "wastewalk", *command, "--stack", NAME],
+                env=self.emulator.environment,
+                capture_output=True,
+                text=True,
+            )
+            self.assertEqual(ran.returncode, 0, ran.stderr)
+            return ran.stdout
+
+        self.assertIn(f"Nothing to do: {len(self.days)} days are there", said("rewind", "--dry-run"))
+        self.assertEqual(said("retain", "--dry-run"), "0 superseded generations would be forgotten.\n")
+
     def test_a_partition_that_is_uploaded_again_is_worked_out_again_to_the_same_bytes(self):
         day = self.days[3]
         annotations, pointer = self.stack.bytes(self.annotations(day)), self.stack.pointer(day)

@@ -1,6 +1,9 @@
 //! What the end-to-end tests stand on: a whole stack in a folder of its own, requests to its API, and DuckDB as a
 //! foreign reader of its lake.
 
+pub mod requests;
+pub mod year;
+
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -23,6 +26,16 @@ use wastewalk::{
     stack::{Ports, Settings, Stack},
     up::{self, Work},
 };
+
+/// The tables of the reference mapping's schema.
+pub const SCHEMA: &str = "
+    CREATE TABLE teams (id INTEGER PRIMARY KEY, name TEXT);
+    CREATE TABLE users (id INTEGER PRIMARY KEY, team_id INTEGER, name TEXT, timezone TEXT);
+    CREATE TABLE sprints (id INTEGER PRIMARY KEY, team_id INTEGER, name TEXT, starts_at TEXT, ends_at TEXT, released_at TEXT);
+    CREATE TABLE activity_stereotypes (code TEXT PRIMARY KEY, name TEXT, category TEXT, automatable BOOL);
+    CREATE TABLE activities (id INTEGER PRIMARY KEY, user_id INTEGER, sprint_id INTEGER, stereotype_code TEXT,
+        started_at TEXT, duration INTEGER, in_sprint BOOL, rating INTEGER, note TEXT, created_at TEXT, updated_at TEXT);
+";
 
 /// A folder with a source in it, over which stacks can be started one after the other.
 pub struct House {

@@ -22,13 +22,17 @@ use shared::{
     time::LocalDay,
 };
 
+use utoipa::ToSchema;
+
 use crate::{
     Api, ApiError, Request,
     activities::{Side, identity, read_cursor, write_cursor},
+    directory::Directory,
     evidence::Days,
     figure::{Figure, Grounds, NO_ACTIVITY, Status},
+    openapi,
     rows::{Adds, Batch, Day, Enough},
-    selection::{InvalidParameter, Own, Selection},
+    selection::{InvalidParameter, Own, Range, Selection},
 };
 
 /// Days whose rows are read at the same time.
@@ -86,16 +90,28 @@ impl Question {
     pub fn of(request: Request) -> Self {
         Self { request, with: None, insight: None, side: Side::default(), cursor: None, limit: DEFAULT_LIMIT }
     }
+
+    /// What its address says besides the selection and where the page begins.
+    pub fn parameters(&self) -> Vec<(&'static str, String)> {
+        let mut pairs = Vec::new();
+        pairs.extend(self.with.as_ref().map(|with| ("with", with.to_string())));
+        pairs.extend(self.insight.clone().map(|insight| ("insight", insight)));
+        pairs.extend((self.side == Side::Denominator).then(|| ("side", "denominator".to_owned())));
+        pairs.extend((self.limit != DEFAULT_LIMIT).then(|| ("limit", self.limit.to_string())));
+        pairs
+    }
 }
 
 /// Two logics, compared.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Comparison {
     /// What it is about. `days_captured` are the days compared.
     pub selection: Selection,
     /// The old logic.
+    #[schema(value_type = String, example = "5ee12be1dcea")]
     pub logic: Logic,
     /// The new one.
+    #[schema(value_type = String, example = "5ee12be1dcea")]
     pub with: Logic,
     /// What changed from one to the other, in the register's words.
     pub changes: Vec<String>,
@@ -114,24 +130,27 @@ pub struct Comparison {
 }
 
 /// A day that cannot be compared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Incomparable {
     /// The day.
+    #[schema(value_type = String, format = Date)]
     pub day: LocalDay,
     /// The logic that lacks it.
+    #[schema(value_type = String, example = "5ee12be1dcea")]
     pub logic: Logic,
     /// The command that makes it, for the program that runs that logic.
     pub command: String,
 }
 
 /// What two logics say of one insight.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Difference {
     /// The insight's stable name.
     pub id: String,
     /// Its name for people.
     pub title: String,
     /// What is counted above and below the line.
+    #[schema(value_type = openapi::Units)]
     pub units: Units,
     /// Whether both can tell.
     pub status: Status,
@@ -151,7 +170,7 @@ pub struct Difference {
 }
 
 /// A difference and what it consists of: `delta = new − old = logic_effect + data_effect`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Split {
     /// What the old logic says of the days as it shows them.
     pub old: i64,
@@ -168,7 +187,7 @@ pub struct Split {
 }
 
 /// `data_effect = deleted + changed + added`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RowEffects {
     /// Rows that are no longer in the selection.
     pub deleted: i64,
@@ -179,7 +198,7 @@ pub struct RowEffects {
 }
 
 /// The activities that two logics value differently on the same data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Flips {
     /// Of which insight.
     pub insight: String,
@@ -200,7 +219,7 @@ pub struct Flips {
 }
 
 /// The flipped activities of one kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FlippedKind {
     /// Its code.
     pub stereotype: String,
@@ -219,11 +238,12 @@ pub struct FlippedKind {
 }
 
 /// One activity that flipped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Flip {
     /// The source's key.
     pub activity_id: String,
     /// Its day.
+    #[schema(value_type = String, format = Date)]
     pub day: LocalDay,
     /// The kind of activity.
     pub stereotype: String,
@@ -273,20 +293,59 @@ impl Pair {
     }
 }
 
+/// What a comparison rests on: enough to know whether it is still the same, before it is made.
+pub struct Ground {
+    old: Arc<LogicRecord>,
+    new: Arc<LogicRecord>,
+    range: Option<Range>,
+    directory: Arc<Directory>,
+    pairs: Vec<Pair>,
+    missing: Vec<Incomparable>,
+}
+
+impl Ground {
+    /// Finds it: the logics, the newest day of each, and of each the days of the range.
+    ///
+    /// # Errors
+    /// If a logic is not known, or if the table or the lake does not answer.
+    pub async fn find(api: &Api, question: &Question) -> Result<Self, ApiError> {
+        let (old, new) = logics(api, question).await?;
+        let directory = api.directory(None).await?;
+        let newest = api.newest(&[new.clone(), old.clone()]).await?;
+        let range = question.request.resolve(newest.map(|newest| newest.partition.day));
+        let (mut pairs, mut missing) = (Vec::new(), Vec::new());
+        if let Some(range) = range.filter(|range| range.days() > 0) {
+            (pairs, missing) = pair(api, &old, &new, range.from, range.last()).await?;
+        }
+        Ok(Self { old, new, range, directory, pairs, missing })
+    }
+
+    /// All that a comparison depends on besides the question, the settings and the program.
+    pub fn identity(&self) -> String {
+        let (old, new) = (&self.old.logic, &self.new.logic);
+        let mut identity = format!("{old} {new} {:?} {} {:?}", self.range, self.directory.identity(), self.missing);
+        for pair in &self.pairs {
+            identity.push_str(&format!(";{} {}", pair.old.partition, pair.new.partition.generation));
+        }
+        identity
+    }
+}
+
 /// Compares.
 ///
 /// # Errors
 /// If a logic, the scope, the insight or the cursor is not known, or if the table or the lake does not answer.
 pub async fn compare(api: &Api, question: &Question) -> Result<Comparison, ApiError> {
-    let (old, new) = logics(api, question).await?;
+    of_ground(api, question, Ground::find(api, question).await?).await
+}
+
+/// Compares on a ground that was found.
+///
+/// # Errors
+/// See [`compare`].
+pub async fn of_ground(api: &Api, question: &Question, ground: Ground) -> Result<Comparison, ApiError> {
+    let Ground { old, new, range, directory, pairs, missing: days_missing } = ground;
     let request = &question.request;
-    let directory = api.directory(None).await?;
-    let newest = api.newest(&[new.clone(), old.clone()]).await?;
-    let range = request.resolve(newest.map(|newest| newest.partition.day));
-    let (mut pairs, mut days_missing) = (Vec::new(), Vec::new());
-    if let Some(range) = range.filter(|range| range.days() > 0) {
-        (pairs, days_missing) = pair(api, &old, &new, range.from, range.last()).await?;
-    }
     let of = |logic: Arc<LogicRecord>, pointers: Vec<Pointer>| async move {
         let days = api.store.contributions(&logic.logic, &request.scope, &pointers).await?;
         Ok::<Days, ApiError>(days)

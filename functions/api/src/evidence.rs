@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::{
-    annotator::Logic,
+    annotator::{Logic, declaration::Insight},
     contribution::{Cell, Contribution, LogicRecord, Pointer, Scope, Shown},
     time::LocalDay,
 };
@@ -56,6 +56,21 @@ pub struct Evidence {
     pub shown: Vec<Shown>,
     /// Days of the range that the lake knew better as of the time that was asked for.
     pub missing: Vec<MissingDay>,
+    /// What an older logic says, where it was asked for.
+    pub earlier: Option<Earlier>,
+}
+
+/// What an older logic says of a range in which newer ones show days that it has, too.
+#[derive(Debug, Clone)]
+pub struct Earlier {
+    /// The logic.
+    pub logic: Arc<LogicRecord>,
+    /// Every day of the range that it has, as it shows it.
+    pub pointers: BTreeMap<LocalDay, Pointer>,
+    /// What they add to the scope.
+    pub days: Days,
+    /// As [`Evidence::evident`], by this logic.
+    pub evident: BTreeSet<String>,
 }
 
 /// Which partitions answer a request: enough to know whether an answer is still the same, before it is computed.
@@ -68,6 +83,10 @@ pub struct Basis {
     shown: Vec<Shown>,
     missing: Vec<MissingDay>,
     directory: Arc<Directory>,
+    /// The logics that were looked at, the preferred one first.
+    logics: Vec<Arc<LogicRecord>>,
+    /// The older logic that is drawn beside what is shown, with the days that it has.
+    earlier: Vec<Shown>,
 }
 
 impl Basis {
@@ -91,7 +110,33 @@ impl Basis {
                 missing = api.missing((range.from, range.last()), as_of, &shown).await?;
             }
         }
-        Ok(Self { request: request.clone(), range, newest, shown, missing, directory })
+        Ok(Self { request: request.clone(), range, newest, shown, missing, directory, logics, earlier: Vec::new() })
+    }
+
+    /// Also finds what the figure of `insight` was before its logic changed: the newest older logic that computes it
+    /// otherwise and has days that a newer one shows. One query for each older logic that may be it, until one is.
+    ///
+    /// # Errors
+    /// If the table does not answer.
+    pub async fn with_earlier(mut self, api: &Api, insight: &Insight) -> Result<Self, ApiError> {
+        let Some(range) = self.range.filter(|_| !self.shown.is_empty()) else { return Ok(self) };
+        let columns = || insight.ratio().columns();
+        let by_day: BTreeMap<LocalDay, &LogicRecord> =
+            self.shown.iter().map(|shown| (shown.pointer.partition.day, &*shown.logic)).collect();
+        for logic in self.logics.iter().skip(1).filter(|logic| logic.folds(columns())) {
+            let order = std::slice::from_ref(logic);
+            let mut own = api.store.shown(order, range.from, range.last(), self.request.as_of).await?;
+            own.retain(|own| by_day.contains_key(&own.pointer.partition.day));
+            let otherwise = |own: &Shown| {
+                let shown = by_day.get(&own.pointer.partition.day);
+                shown.is_some_and(|shown| shown.logic != logic.logic && !shown.computes_alike(logic, columns()))
+            };
+            if own.iter().any(otherwise) {
+                self.earlier = own;
+                break;
+            }
+        }
+        Ok(self)
     }
 
     /// All that an answer depends on besides the question, the program's logic, the settings and the program.
@@ -99,7 +144,7 @@ impl Basis {
         let mut identity = format!("{:?} {} {:?}", self.range, self.directory.identity(), self.missing);
         let newest = self.newest.as_ref().map(|newest| newest.partition);
         identity.push_str(&format!(";{newest:?}"));
-        for Shown { logic, pointer } in &self.shown {
+        for Shown { logic, pointer } in self.shown.iter().chain(&self.earlier) {
             let (day, generation) = (pointer.partition.day, pointer.partition.generation);
             identity.push_str(&format!(";{day} {generation} {}", logic.logic));
         }
@@ -122,7 +167,7 @@ impl Evidence {
     /// # Errors
     /// [`ApiError::UnknownScope`] if the source does not have the scope and it has no rows either.
     pub async fn of(api: &Api, basis: Basis, with_teams: bool) -> Result<Self, ApiError> {
-        let Basis { request, range, newest, shown, missing, directory } = basis;
+        let Basis { request, range, newest, shown, missing, directory, logics: _, earlier } = basis;
         let days = contributions(api, &request.scope, &shown).await?;
         if days.is_empty() && !directory.knows(&request.scope) {
             return Err(ApiError::UnknownScope(request.scope));
@@ -141,6 +186,7 @@ impl Evidence {
             evident: shown.iter().flat_map(|shown| shown.pointer.evidence.iter().cloned()).collect(),
             shown,
             missing,
+            earlier: Earlier::read(api, &request.scope, earlier).await?,
         };
         if evidence.scope == Scope::Organisation && (with_teams || !evidence.group().has_sprints()) {
             evidence.teams = evidence.read_teams(api).await?;
@@ -192,6 +238,12 @@ impl Evidence {
         }
     }
 
+    /// The same people's days as the older logic has them.
+    pub fn earlier_group(&self) -> Option<Group<'_>> {
+        let Earlier { days, evident, .. } = self.earlier.as_ref()?;
+        Some(Group { days, evident, teams: Vec::new(), ..self.group() })
+    }
+
     /// Each team of the organisation that has rows, as a group of its own.
     pub fn team_groups(&self) -> impl Iterator<Item = Group<'_>> {
         let teams = self.teams.iter().filter(|(_, days)| !days.is_empty());
@@ -203,6 +255,18 @@ impl Evidence {
             teams: Vec::new(),
             evident: &self.evident,
         })
+    }
+}
+
+impl Earlier {
+    /// Reads it: ⌈days/100⌉ batches.
+    async fn read(api: &Api, scope: &Scope, shown: Vec<Shown>) -> Result<Option<Self>, ApiError> {
+        let Some(logic) = shown.first().map(|shown| shown.logic.clone()) else { return Ok(None) };
+        let days = contributions(api, scope, &shown).await?;
+        let pointers = shown.into_iter().map(|shown| (shown.pointer.partition.day, shown.pointer));
+        let pointers: BTreeMap<LocalDay, Pointer> = pointers.collect();
+        let evident = pointers.values().flat_map(|pointer| pointer.evidence.iter().cloned()).collect();
+        Ok(Some(Self { logic, pointers, days, evident }))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Which logics there are, which one each day is shown by, and what changed between them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use shared::{
-    annotator::Logic,
-    contribution::{LogicRecord, Pointer, Shown},
+    annotator::{Logic, declaration::Change},
+    contribution::{LogicRecord, Pointer, RecordedAnnotator, Shown},
     lake::Listed,
     time::{Generation, LocalDay},
 };
@@ -50,6 +50,83 @@ pub struct MissingDay {
     pub generation: Generation,
     /// The command that works it out.
     pub command: String,
+}
+
+/// A logic that something was computed by here, in the register's words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ListedLogic {
+    /// Its fingerprint, as the parameter `logic` takes it.
+    #[schema(value_type = String, example = "5ee12be1dcea")]
+    pub logic: Logic,
+    /// When it was first used here; null if it has not computed anything yet.
+    pub first_seen: Option<DateTime<Utc>>,
+    /// Whether it is the one that this program runs.
+    pub deployed: bool,
+    /// What changed since the one that was first used before it.
+    pub notes: Vec<String>,
+    /// The settings of the deployment that it was told, by the variable that sets them.
+    pub settings: BTreeMap<String, String>,
+    /// Its annotators, inputs first.
+    pub annotators: Vec<ListedAnnotator>,
+}
+
+/// An annotator of a logic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ListedAnnotator {
+    /// Its name.
+    pub name: String,
+    /// Its version number.
+    pub version: u32,
+    /// Its effective version, as in the keys of its annotations: the number, and a hash of all that decides its output.
+    pub effective_version: String,
+    /// What changed with each version and why, oldest first.
+    pub history: Vec<VersionNote>,
+}
+
+/// What a version of an annotator brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct VersionNote {
+    /// Its number.
+    pub version: u32,
+    /// What changed and why.
+    pub note: String,
+}
+
+impl From<&Change> for VersionNote {
+    fn from(change: &Change) -> Self {
+        Self { version: change.version, note: change.note.clone() }
+    }
+}
+
+impl From<&RecordedAnnotator> for ListedAnnotator {
+    fn from(annotator: &RecordedAnnotator) -> Self {
+        Self {
+            name: annotator.name.clone(),
+            version: annotator.version,
+            effective_version: annotator.effective_version.clone(),
+            history: annotator.history.iter().map(VersionNote::from).collect(),
+        }
+    }
+}
+
+/// Every logic, newest first; what a program that runs `own` has not recorded yet is the newest.
+pub(crate) fn listed(own: LogicRecord, mut known: Vec<LogicRecord>) -> Vec<ListedLogic> {
+    known.sort_by(|a, b| (a.first_seen, &a.logic).cmp(&(b.first_seen, &b.logic)));
+    let recorded = known.iter().any(|record| record.logic == own.logic);
+    let deployed = own.logic.clone();
+    known.extend((!recorded).then_some(own));
+    let list = |(index, record): (usize, &LogicRecord)| ListedLogic {
+        logic: record.logic.clone(),
+        first_seen: (recorded || record.logic != deployed).then_some(record.first_seen),
+        deployed: record.logic == deployed,
+        notes: index
+            .checked_sub(1)
+            .and_then(|before| known.get(before))
+            .map_or_else(Vec::new, |before| record.changes_since(before)),
+        settings: record.settings.clone(),
+        annotators: record.annotators.iter().map(ListedAnnotator::from).collect(),
+    };
+    known.iter().enumerate().map(list).rev().collect()
 }
 
 /// The runs of some days, given in their order.
@@ -95,6 +172,11 @@ impl Api {
         let known: Vec<String> = known.iter().map(|record| record.logic.to_string()).collect();
         let known = if known.is_empty() { "there is none yet".to_owned() } else { format!("use {}", known.join(", ")) };
         Err(InvalidParameter::new(parameter, format!("nothing was ever computed by {logic}; {known}.")).into())
+    }
+
+    /// Every logic that there is to choose from, newest first.
+    pub(crate) async fn listed_logics(&self) -> Result<Vec<ListedLogic>, ApiError> {
+        Ok(listed(self.own_logic(), self.store.logics().await?))
     }
 
     fn own_logic(&self) -> LogicRecord {
@@ -145,6 +227,28 @@ mod tests {
     };
 
     use super::*;
+
+    #[test]
+    fn logics_are_listed_newest_first_each_with_what_it_changed() {
+        let record = |grace_days, at: &str| {
+            let settings = LogicSettings { grace_days, ..LogicSettings::default() };
+            LogicRecord::of(&Register::built_in(&settings).unwrap(), at.parse().unwrap())
+        };
+        let (first, second) = (record(1, "2026-01-01T00:00:00Z"), record(2, "2026-02-01T00:00:00Z"));
+        let said = |own: &LogicRecord, known: Vec<LogicRecord>| -> Vec<(Logic, bool, bool, Vec<String>)> {
+            let list = listed(own.clone(), known).into_iter();
+            list.map(|listed| (listed.logic, listed.deployed, listed.first_seen.is_some(), listed.notes)).collect()
+        };
+        let changed = vec!["planning: GRACE_DAYS is 2 instead of 1".to_owned()];
+        let both = said(&first, vec![second.clone(), first.clone()]);
+        let expected =
+            [(second.logic.clone(), false, true, changed.clone()), (first.logic.clone(), true, true, Vec::new())];
+        assert_eq!(both, expected, "rolled back: the newer one is still listed");
+        // Just deployed: nothing was computed by it.
+        let own = said(&second, vec![first.clone()]);
+        assert_eq!(own[0], (second.logic, true, false, changed));
+        assert_eq!(own.len(), 2);
+    }
 
     #[test]
     fn days_in_a_row_under_one_logic_are_one_run_and_each_boundary_says_what_changed() {

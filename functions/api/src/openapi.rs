@@ -57,9 +57,24 @@ pub struct ProblemDocument {
     pub detail: String,
 }
 
-/// `scope`, `from` and `to`.
+/// `scope`, `from`, `to`, `logic` and `as_of`.
 #[derive(Debug)]
 pub struct SelectionParameters;
+
+/// Those of a comparison: `logic` is the old one, and there is no `as_of`.
+#[derive(Debug)]
+pub struct ComparisonParameters;
+
+impl IntoParams for ComparisonParameters {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut parameters = SelectionParameters::into_params(place);
+        parameters.retain(|parameter| parameter.name != "as_of");
+        let logic = parameters.iter_mut().filter(|parameter| parameter.name == "logic");
+        let old = "The old logic; without it the newest before the new one.";
+        logic.for_each(|logic| logic.description = Some(old.to_owned()));
+        parameters
+    }
+}
 
 impl IntoParams for SelectionParameters {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {

@@ -64,7 +64,7 @@ impl Problem {
         title: "There is nothing at this address",
         detail: Cow::Borrowed(
             "Use /v1/insights, /v1/insights/ID with /trend and /activities, /v1/findings, /v1/compare, /v1/lineage, \
-             /v1/teams, /v1/sprints, /v1/stereotypes, /v1/quality or /v1/health, described at /openapi.json; the pages \
+             /v1/logics, /v1/teams, /v1/sprints, /v1/stereotypes, /v1/quality or /v1/health, described at /openapi.json; the pages \
              begin at /.",
         ),
     };

@@ -33,14 +33,14 @@ use crate::{
     finding::{Finding, findings},
     freshness::Health,
     lineage::{self, Lineage},
-    logics::{LogicRun, MissingDay},
-    openapi::{Description, ProblemDocument, SelectionParameters},
+    logics::{ListedLogic, LogicRun, MissingDay},
+    openapi::{ComparisonParameters, Description, ProblemDocument, SelectionParameters},
     page::{self, Frame},
     problem::Problem,
     quality::Quality,
     selection::{InvalidParameter, Selection, parameters},
     spreadsheet::Spreadsheet,
-    trend::{Granularity, Period, trend},
+    trend::{Course, Granularity, Marker, Period, Series},
 };
 
 /// Nothing but our own style sheet, no script at all.
@@ -59,10 +59,11 @@ pub fn router(api: Api) -> Router {
         .route("/insights/{id}", get(show_insight))
         .route("/insights/{id}/activities", get(show_activities))
         .route("/quality", get(show_quality))
+        .route("/compare", get(show_comparison))
+        .route("/lineage", get(show_lineage))
+        .route("/logics", get(show_logics))
         .route("/assets/style.css", get(style))
         .route("/assets/icon.svg", get(icon))
-        .route("/v1/compare", get(get_comparison))
-        .route("/v1/lineage", get(get_lineage))
         .fallback(not_found)
         .method_not_allowed_fallback(|uri: Uri| async move { refuse(&uri, Problem::METHOD_NOT_ALLOWED) })
         .layer(from_fn(bounded))
@@ -80,6 +81,9 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(get_trend))
         .routes(routes!(get_activities))
         .routes(routes!(get_findings))
+        .routes(routes!(get_comparison))
+        .routes(routes!(get_lineage))
+        .routes(routes!(get_logics))
         .routes(routes!(get_teams))
         .routes(routes!(get_sprints))
         .routes(routes!(get_stereotypes))
@@ -138,7 +142,18 @@ struct Findings {
 struct Trend {
     insight: String,
     granularity: Granularity,
+    /// Each day by the logic that shows it.
     periods: Vec<Period>,
+    /// Where the logic of the figure changes.
+    markers: Vec<Marker>,
+    /// The same by the newest older logic that computes it otherwise, for the periods of which it has every day; null
+    /// without one.
+    earlier: Option<Series>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Logics {
+    logics: Vec<ListedLogic>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -213,7 +228,27 @@ impl Asked<'_> {
         with_teams: bool,
         answer: impl AsyncFnOnce(&Evidence) -> Result<Response, Problem>,
     ) -> Result<Response, Problem> {
-        let basis = Basis::find(self.api, request).await.map_err(Problem::from)?;
+        self.answer_from(Basis::find(self.api, request).await, with_teams, answer).await
+    }
+
+    /// The same with what the figure of `insight` was before its logic changed.
+    async fn answer_with_earlier(
+        &self,
+        request: &Request,
+        insight: &Insight,
+        answer: impl AsyncFnOnce(&Evidence) -> Result<Response, Problem>,
+    ) -> Result<Response, Problem> {
+        let basis = async { Basis::find(self.api, request).await?.with_earlier(self.api, insight).await };
+        self.answer_from(basis.await, false, answer).await
+    }
+
+    async fn answer_from(
+        &self,
+        basis: Result<Basis, ApiError>,
+        with_teams: bool,
+        answer: impl AsyncFnOnce(&Evidence) -> Result<Response, Problem>,
+    ) -> Result<Response, Problem> {
+        let basis = basis.map_err(Problem::from)?;
         let tag = Tag::of(self.api, self.uri, self.headers, &basis.identity());
         if let Some(unchanged) = tag.unchanged(self.headers) {
             return Ok(unchanged);
@@ -329,18 +364,17 @@ async fn get_trend(
     let granularity = granularity(&mut pairs)?;
     let asked = Asked { api: &api, uri: &uri, headers: &headers };
     asked
-        .answer(&request(&pairs)?, false, async |evidence| {
-            let group = evidence.group();
-            let granularity = granularity.unwrap_or_else(|| Granularity::fitting(&group));
-            let periods = trend(insight, &group, granularity);
+        .answer_with_earlier(&request(&pairs)?, insight, async |evidence| {
+            let granularity = granularity.unwrap_or_else(|| Granularity::fitting(&evidence.group()));
+            let course = Course::of(insight, evidence, granularity);
             match format {
                 Format::Json => {
-                    let answer = Trend { insight: insight.id.clone(), granularity, periods };
-                    Ok(about(evidence, answer))
+                    let Course { periods, markers, earlier } = course;
+                    Ok(about(evidence, Trend { insight: insight.id.clone(), granularity, periods, markers, earlier }))
                 }
                 Format::Csv => {
                     let (selection, logic) = (evidence.selection(), &evidence.logic);
-                    let sheet = Spreadsheet::trend(&selection, logic, &insight.id, granularity, &periods);
+                    let sheet = Spreadsheet::trend(&selection, logic, &insight.id, granularity, &course);
                     Ok(sheet.response().map_err(ApiError::from)?)
                 }
             }
@@ -391,8 +425,7 @@ async fn get_activities(
                 Format::Json => Json(page).into_response(),
                 Format::Csv => Spreadsheet::activities(&evidence.logic, &page).response().map_err(ApiError::from)?,
             };
-            let link = next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok());
-            response.headers_mut().extend(link.map(|link| (header::LINK, link)));
+            link_next(&mut response, next);
             Ok(response)
         })
         .await
@@ -405,14 +438,112 @@ fn next_page(insight: &Insight, question: &Question, format: Format, cursor: Str
     format!("/v1/insights/{}/activities{}{}", insight.id, question.request.query(), parameters(&further))
 }
 
-async fn get_comparison(Counted(api): Counted, uri: Uri) -> Result<Json<Comparison>, Problem> {
-    let question = compare::Question::parse(pairs(&uri)?).map_err(ApiError::from)?;
-    Ok(Json(compare::compare(&api, &question).await?))
+/// Says where the next page is.
+fn link_next(response: &mut Response, next: Option<String>) {
+    let link = next.and_then(|next| HeaderValue::from_str(&format!("<{next}>; rel=\"next\"")).ok());
+    response.headers_mut().extend(link.map(|link| (header::LINK, link)));
 }
 
-async fn get_lineage(Counted(api): Counted, uri: Uri) -> Result<Json<Lineage>, Problem> {
+/// Two logics over the same days: what each says, and how much of the difference is the rule and how much the data. With
+/// an insight also the activities that one values otherwise than the other, page by page.
+#[utoipa::path(
+    get,
+    path = "/v1/compare",
+    params(
+        ComparisonParameters,
+        ("with" = Option<String>, Query, description = "the new logic; the program's own without it"),
+        ("insight" = Option<String>, Query, description = "lists the activities that flipped in this insight", example = "waste"),
+        ("side" = inline(Option<Side>), Query, description = "which of its two numbers; only with insight"),
+        ("limit" = Option<u16>, Query, description = "how many activities at most", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "where the page before ended; only with insight")
+    ),
+    responses(
+        (status = 200, body = Comparison),
+        (status = 304, description = "It is still what If-None-Match names"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
+        (status = 410, body = ProblemDocument, content_type = "application/problem+json", description = "The days changed since the cursor was given"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_comparison(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let question = compare::Question::parse(pairs(&uri)?).map_err(ApiError::from)?;
+    let ground = compare::Ground::find(&api, &question).await?;
+    let tag = Tag::of(&api, &uri, &headers, &ground.identity());
+    if let Some(unchanged) = tag.unchanged(&headers) {
+        return Ok(unchanged);
+    }
+    let comparison = compare::of_ground(&api, &question, ground).await?;
+    let next = comparison.flips.as_ref().and_then(|flips| flips.next.clone()).map(|cursor| {
+        let mut further = question.parameters();
+        further.push(("cursor", cursor));
+        format!("/v1/compare{}{}", question.request.query(), parameters(&further))
+    });
+    let mut response = Json(comparison).into_response();
+    link_next(&mut response, next);
+    tag.name(&mut response);
+    Ok(response)
+}
+
+/// Where a figure comes from: of each day the object in the lake, the run that captured it and the annotations behind it.
+#[utoipa::path(
+    get,
+    path = "/v1/lineage",
+    params(
+        SelectionParameters,
+        ("insight" = String, Query, description = "whose figure, such as waste", example = "waste"),
+        ("limit" = Option<u16>, Query, description = "how many days at most", minimum = 1, maximum = 100),
+        ("cursor" = Option<String>, Query, description = "where the page before ended")
+    ),
+    responses(
+        (status = 200, body = Lineage),
+        (status = 304, description = "It is still what If-None-Match names"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
+        (status = 410, body = ProblemDocument, content_type = "application/problem+json", description = "The days changed since the cursor was given"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_lineage(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let question = lineage::Question::parse(pairs(&uri)?).map_err(ApiError::from)?;
-    Ok(Json(lineage::lineage(&api, &question).await?))
+    let insight = insight_of(&api, &question.insight)?;
+    let asked = Asked { api: &api, uri: &uri, headers: &headers };
+    asked
+        .answer(&question.request, false, async |evidence| {
+            let lineage = lineage::of_evidence(&api, insight, &question, evidence).await?;
+            let next = lineage.next.clone().map(|cursor| {
+                let mut further = question.parameters();
+                further.push(("cursor", cursor));
+                format!("/v1/lineage{}{}", question.request.query(), parameters(&further))
+            });
+            let mut response = Json(lineage).into_response();
+            link_next(&mut response, next);
+            Ok(response)
+        })
+        .await
+}
+
+/// Every logic that something was computed by here, newest first, with what each changed in the register's words.
+#[utoipa::path(
+    get,
+    path = "/v1/logics",
+    responses(
+        (status = 200, body = Logics),
+        (status = 304, description = "It is still what If-None-Match names"),
+        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
+        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+    )
+)]
+async fn get_logics(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    without_parameters(&uri)?;
+    let logics = api.listed_logics().await?;
+    let tag = Tag::of(&api, &uri, &headers, &format!("{logics:?}"));
+    if let Some(unchanged) = tag.unchanged(&headers) {
+        return Ok(unchanged);
+    }
+    let mut response = Json(Logics { logics }).into_response();
+    tag.name(&mut response);
+    Ok(response)
 }
 
 /// Figures past their threshold as decisions, most recoverable hours first.
@@ -594,14 +725,38 @@ fn given(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
 /// Makes a page of a request, unless whoever asks has it already.
 async fn made(
     api: &Api,
-    (uri, headers): (&Uri, &HeaderMap),
+    asked: (&Uri, &HeaderMap),
     request: Request,
     with_teams: bool,
     render: impl AsyncFnOnce(Frame, &Evidence) -> Result<String, Problem>,
 ) -> Result<Response, Problem> {
     let basis = Basis::find(api, &request).await.map_err(Problem::from)?;
+    made_from(api, asked, (request, basis, ""), with_teams, render).await
+}
+
+/// A page with a trend of `insight`.
+async fn made_with_earlier(
+    api: &Api,
+    asked: (&Uri, &HeaderMap),
+    request: Request,
+    insight: &Insight,
+    render: impl AsyncFnOnce(Frame, &Evidence) -> Result<String, Problem>,
+) -> Result<Response, Problem> {
+    let basis = async { Basis::find(api, &request).await?.with_earlier(api, insight).await };
+    let basis = basis.await.map_err(Problem::from)?;
+    made_from(api, asked, (request, basis, ""), true, render).await
+}
+
+/// A page on a basis that was found; `further` is what else it depends on.
+async fn made_from(
+    api: &Api,
+    (uri, headers): (&Uri, &HeaderMap),
+    (request, basis, further): (Request, Basis, &str),
+    with_teams: bool,
+    render: impl AsyncFnOnce(Frame, &Evidence) -> Result<String, Problem>,
+) -> Result<Response, Problem> {
     let health = Health::read(&api.lake, basis.newest.as_ref(), Utc::now()).await.map_err(ApiError::from)?;
-    let tag = Tag::of(api, uri, headers, &format!("{} {health:?}", basis.identity()));
+    let tag = Tag::of(api, uri, headers, &format!("{} {health:?} {further}", basis.identity()));
     if let Some(unchanged) = tag.unchanged(headers) {
         return Ok(unchanged);
     }
@@ -639,7 +794,10 @@ async fn show_overview(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> R
         let render = async |frame: Frame, evidence: &Evidence| {
             Ok(page::Overview::of(&api.register, &api.settings, frame, evidence, granularity).render())
         };
-        made(&api, (&uri, &headers), request(&given)?, true, render).await
+        match page::leading(&api.register) {
+            Some(insight) => made_with_earlier(&api, (&uri, &headers), request(&given)?, insight, render).await,
+            None => made(&api, (&uri, &headers), request(&given)?, true, render).await,
+        }
     };
     shown(&uri, page.await)
 }
@@ -653,7 +811,7 @@ async fn show_insight(Counted(api): Counted, Path(id): Path<String>, uri: Uri, h
             let page = page::InsightPage::of(&api.register, &api.settings, frame, insight, evidence, granularity);
             Ok(page.render())
         };
-        made(&api, (&uri, &headers), request(&given)?, true, render).await
+        made_with_earlier(&api, (&uri, &headers), request(&given)?, insight, render).await
     };
     shown(&uri, page.await)
 }
@@ -682,6 +840,58 @@ async fn show_quality(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Re
             Ok(page::QualityPage { frame, quality, answers }.render())
         };
         made(&api, (&uri, &headers), request(&given(&uri)?)?, false, render).await
+    };
+    shown(&uri, page.await)
+}
+
+async fn show_comparison(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Response {
+    let page = async {
+        let question = compare::Question::parse(given(&uri)?).map_err(ApiError::from)?;
+        let logics = api.listed_logics().await?;
+        // Whose figures and which days is the same on every page; which logics is said here alone.
+        let request = Request { logic: None, ..question.request.clone() };
+        let basis = Basis::find(&api, &request).await?;
+        // Until there are two there is nothing to compare, and the page says so.
+        let ground = match logics.len() {
+            0 | 1 if question.request.logic.is_none() && question.with.is_none() => None,
+            _ => Some(compare::Ground::find(&api, &question).await?),
+        };
+        let further = format!("{logics:?} {:?}", ground.as_ref().map(compare::Ground::identity));
+        let render = async |frame: Frame, _: &Evidence| {
+            let comparison = match ground {
+                Some(ground) => Some(compare::of_ground(&api, &question, ground).await?),
+                None => None,
+            };
+            Ok(page::ComparisonPage { frame, question: &question, comparison, logics: &logics }.render())
+        };
+        made_from(&api, (&uri, &headers), (request, basis, &further), false, render).await
+    };
+    shown(&uri, page.await)
+}
+
+async fn show_lineage(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Response {
+    let page = async {
+        let question = lineage::Question::parse(given(&uri)?).map_err(ApiError::from)?;
+        let insight = insight_of(&api, &question.insight)?;
+        let render = async |frame: Frame, evidence: &Evidence| {
+            let lineage = lineage::of_evidence(&api, insight, &question, evidence).await?;
+            Ok(page::LineagePage { frame, question: &question, insight, lineage }.render())
+        };
+        made(&api, (&uri, &headers), question.request.clone(), false, render).await
+    };
+    shown(&uri, page.await)
+}
+
+async fn show_logics(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Response {
+    let page = async {
+        let request = request(&given(&uri)?)?;
+        let logics = api.listed_logics().await?;
+        let basis = Basis::find(&api, &request).await?;
+        let further = format!("{logics:?}");
+        let render = async |frame: Frame, evidence: &Evidence| {
+            Ok(page::LogicsPage { frame, logics: &logics, runs: evidence.logics() }.render())
+        };
+        made_from(&api, (&uri, &headers), (request, basis, &further), false, render).await
     };
     shown(&uri, page.await)
 }
@@ -825,6 +1035,8 @@ mod tests {
             (Method::GET, "/v1/lineage", 400, "invalid-parameter", "`insight`"),
             (Method::GET, "/v1/lineage?insight=nothing", 404, "unknown-insight", "/v1/insights"),
             (Method::GET, "/v1/lineage?insight=automatable", 503, "storage-unavailable", "again"),
+            (Method::GET, "/v1/logics", 503, "storage-unavailable", "again"),
+            (Method::GET, "/v1/logics?scope=org", 400, "invalid-parameter", "`scope`"),
             (Method::GET, "/v1/nothing", 404, "not-found", "/v1/insights"),
             (Method::POST, "/v1/insights", 405, "method-not-allowed", "GET"),
             (Method::GET, "/v1/insights", 503, "storage-unavailable", "again"),
@@ -850,10 +1062,11 @@ mod tests {
         let description: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(description["openapi"], "3.1.0");
         let paths: Vec<&String> = description["paths"].as_object().unwrap().keys().collect();
-        assert_eq!(paths.len(), 10);
+        assert_eq!(paths.len(), 13);
         for path in paths {
             // Where there is no storage, whatever there is says so.
-            let (status, _, body) = ask(Method::GET, &path.replace("{id}", "waste")).await;
+            let (status, _, body) =
+                ask(Method::GET, &path.replace("{id}", "waste").replace("lineage", "lineage?insight=waste")).await;
             assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{path}: {body}");
         }
     }
@@ -899,6 +1112,12 @@ mod tests {
             (Method::GET, "/insights/waste?granularity=hour", 400, "granularity"),
             (Method::GET, "/insights/waste/activities?side=both", 400, "<h1>A parameter is not understood</h1>"),
             (Method::GET, "/quality", 503, "<h1>The storage does not answer</h1>"),
+            (Method::GET, "/compare", 503, "<h1>The storage does not answer</h1>"),
+            (Method::GET, "/compare?as_of=20261001T000000Z", 400, "as_of"),
+            (Method::GET, "/lineage", 400, "insight"),
+            (Method::GET, "/lineage?insight=nothing", 404, "<h1>There is no such insight</h1>"),
+            (Method::GET, "/lineage?insight=waste", 503, "<h1>The storage does not answer</h1>"),
+            (Method::GET, "/logics", 503, "<h1>The storage does not answer</h1>"),
             (Method::POST, "/", 405, "<h1>"),
             (Method::GET, "/assets/style.css", 200, "--paper"),
             (Method::GET, "/assets/icon.svg", 200, "<svg"),

@@ -193,6 +193,7 @@ pub fn evidence(scope: &str, range: (&str, &str), rows: &[Row], teams: &[Member]
         evident: BTreeSet::new(),
         shown: Vec::new(),
         missing: Vec::new(),
+        earlier: None,
         logic: register().logic().clone(),
         request: Request::default(),
         days_captured: range.days() as usize,

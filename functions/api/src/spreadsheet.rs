@@ -16,8 +16,11 @@ use crate::{
     figure::Figure,
     finding::Finding,
     selection::Selection,
-    trend::{Granularity, Period},
+    trend::{Course, Granularity, Marker, Period},
 };
+
+/// The series of a trend that is shown.
+const SHOWN: &str = "shown";
 
 /// One answer as lines of cells.
 #[derive(Debug, Clone, PartialEq)]
@@ -160,20 +163,23 @@ impl Spreadsheet {
         Self { name: "insights", lines }
     }
 
-    /// An insight, period by period.
+    /// An insight, period by period: first as it is shown, then by the older logic where there is one.
     pub fn trend(
         selection: &Selection,
         logic: &Logic,
         insight: &str,
         granularity: Granularity,
-        periods: &[Period],
+        course: &Course,
     ) -> Self {
-        let about = About { selection, logic };
-        let names = ["insight", "granularity", "period", "period_from", "period_to", "complete", "change"];
-        let own: Vec<&str> = names.iter().chain(&FIGURE).copied().collect();
-        let line = |period: &Period| {
+        let names = ["insight", "series", "granularity", "period", "period_from", "period_to", "complete", "change"];
+        let own: Vec<&str> = names.iter().chain(&FIGURE).copied().chain(["logic_changes"]).collect();
+        let line = |series: &str, logic: &Logic, period: &Period| {
+            let changes = course.markers.iter().filter(|marker| period.from <= marker.day && marker.day < period.to);
+            let words = |marker: &Marker| format!("{}: {}", marker.day, marker.notes.join("; "));
+            let changes = changes.filter(|_| series == SHOWN).map(words).collect::<Vec<_>>().join(" | ");
             let named = [
                 Cell::text(insight),
+                Cell::text(series),
                 Cell::text(granularity.word()),
                 Cell::text(&period.name),
                 Cell::text(period.from.to_string()),
@@ -181,9 +187,14 @@ impl Spreadsheet {
                 Cell::text(period.complete.to_string()),
                 period.change.into(),
             ];
-            about.cells().into_iter().chain(named).chain(figure(&period.figure)).collect()
+            let about = About { selection, logic }.cells().into_iter();
+            about.chain(named).chain(figure(&period.figure)).chain([Cell::Text(changes)]).collect()
         };
-        let lines = std::iter::once(head(&About::HEAD, &own)).chain(periods.iter().map(line)).collect();
+        let mut lines = vec![head(&About::HEAD, &own)];
+        lines.extend(course.periods.iter().map(|period| line(SHOWN, logic, period)));
+        if let Some(series) = &course.earlier {
+            lines.extend(series.periods.iter().map(|period| line("earlier", &series.logic, period)));
+        }
         Self { name: "trend", lines }
     }
 

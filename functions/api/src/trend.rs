@@ -4,12 +4,16 @@ use std::str::FromStr;
 
 use chrono::Datelike;
 use serde::Serialize;
-use shared::{annotator::declaration::Insight, contribution::Scope, time::LocalDay};
+use shared::{
+    annotator::{Logic, declaration::Insight},
+    contribution::{Cell, Contribution, Scope, Shown},
+    time::LocalDay,
+};
 use utoipa::ToSchema;
 
 use crate::{
     division::sprints,
-    evidence::Group,
+    evidence::{Earlier, Evidence, Group},
     figure::{Figure, Grounds},
     selection::{InvalidParameter, Range},
 };
@@ -104,6 +108,157 @@ pub struct Period {
     pub figure: Figure,
 }
 
+/// A figure over time, with where its logic changed and what it was before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course {
+    /// The figure, each day by the logic that shows it.
+    pub periods: Vec<Period>,
+    /// Where the logic of the figure changes.
+    pub markers: Vec<Marker>,
+    /// The same by an older logic, where it has the days, too.
+    pub earlier: Option<Series>,
+}
+
+/// The day from which on another logic computes a figure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Marker {
+    /// The first day of it.
+    #[schema(value_type = String, format = Date)]
+    pub day: LocalDay,
+    /// The name of the period that the day lies in; null if none does.
+    pub period: Option<String>,
+    /// The logic before.
+    #[schema(value_type = String, example = "34bd44a870af")]
+    pub before: Logic,
+    /// The logic from this day on.
+    #[schema(value_type = String, example = "5ee12be1dcea")]
+    pub logic: Logic,
+    /// What changed, in the register's words.
+    pub notes: Vec<String>,
+}
+
+/// What an older logic says of the periods whose days it has, all of them.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Series {
+    /// The older logic.
+    #[schema(value_type = String, example = "34bd44a870af")]
+    pub logic: Logic,
+    /// What the logic that is preferred does otherwise, in the register's words.
+    pub notes: Vec<String>,
+    /// How many of its days are shown by another logic.
+    pub days: usize,
+    /// Of those, the days that were captured again since: there the two differ by data, too.
+    pub days_restated: usize,
+    /// The figure.
+    pub periods: Vec<Period>,
+}
+
+impl Course {
+    /// The course of `insight`.
+    pub fn of(insight: &Insight, evidence: &Evidence, granularity: Granularity) -> Self {
+        let group = evidence.group();
+        let periods = trend(insight, &group, granularity);
+        Self {
+            markers: markers(insight, &evidence.shown, &periods),
+            earlier: evidence.earlier.as_ref().and_then(|earlier| series(insight, evidence, earlier, granularity)),
+            periods,
+        }
+    }
+
+    /// Whether the older logic says just the same, everywhere: then its change is none of this figure here.
+    pub fn is_settled(&self) -> bool {
+        let Some(series) = &self.earlier else { return self.markers.is_empty() };
+        let figures = |periods: &[Period]| -> Vec<(Option<i64>, Option<i64>)> {
+            periods.iter().map(|period| (period.figure.numerator, period.figure.denominator)).collect()
+        };
+        self.markers.iter().all(|marker| marker.before == series.logic)
+            && figures(&self.periods) == figures(&series.periods)
+    }
+
+    /// Without days that nobody worked on: they are no part of a line from day to day.
+    pub fn worked(mut self, granularity: Granularity) -> Self {
+        if granularity == Granularity::Day {
+            let series = self.earlier.iter_mut().map(|series| &mut series.periods);
+            let all = std::iter::once(&mut self.periods).chain(series);
+            all.for_each(|periods| periods.retain(|period| period.figure.rows > 0));
+        }
+        self
+    }
+}
+
+/// Where the logic of `insight` changes among days given in their order. A logic that computes it alike is no change.
+pub fn markers(insight: &Insight, shown: &[Shown], periods: &[Period]) -> Vec<Marker> {
+    let columns = || insight.ratio().columns();
+    let between = |pair: &[Shown]| {
+        let [before, after] = pair else { return None };
+        let (old, new) = (&before.logic, &after.logic);
+        if old.logic == new.logic || old.computes_alike(new, columns()) {
+            return None;
+        }
+        let day = after.pointer.partition.day;
+        let period = periods.iter().find(|period| period.from <= day && day < period.to);
+        Some(Marker {
+            day,
+            period: period.map(|period| period.name.clone()),
+            before: old.logic.clone(),
+            logic: new.logic.clone(),
+            notes: new.changes_since(old),
+        })
+    };
+    shown.windows(2).filter_map(between).collect()
+}
+
+/// What an older logic says of those periods of which it has every captured day.
+fn series(insight: &Insight, evidence: &Evidence, earlier: &Earlier, granularity: Granularity) -> Option<Series> {
+    let group = evidence.earlier_group()?;
+    let has = |day: &LocalDay| earlier.pointers.contains_key(day);
+    let periods: Vec<(Period, bool)> = match granularity {
+        Granularity::Sprint => {
+            let range = group.range?;
+            let whole = evidence.group();
+            // A sprint's rows may lie on days outside of it.
+            let of_sprint = |id: &str| whole.days.keys().filter(|day| has_rows_of(&whole, id, **day)).all(has);
+            let periods = by_sprint(insight, &group, range).into_iter();
+            periods.map(|(id, period)| (period, of_sprint(&id))).collect()
+        }
+        _ => {
+            let captured = || evidence.shown.iter().map(|shown| shown.pointer.partition.day);
+            let within = |period: &Period, day: &LocalDay| period.from <= *day && *day < period.to;
+            let judged = |period: Period| {
+                let all = captured().filter(|day| within(&period, day)).all(|day| has(&day));
+                (period, all)
+            };
+            trend(insight, &group, granularity).into_iter().map(judged).collect()
+        }
+    };
+    let mut kept: Vec<Period> = Vec::new();
+    let mut whole_before = false;
+    for (mut period, whole) in periods {
+        if whole {
+            // Part of the period before is missing.
+            period.change = period.change.filter(|_| whole_before);
+            kept.push(period);
+        }
+        whole_before = whole;
+    }
+    let own = |shown: &&Shown| {
+        shown.logic.logic != earlier.logic.logic && earlier.pointers.contains_key(&shown.pointer.partition.day)
+    };
+    let restated = |shown: &&Shown| {
+        let partition = earlier.pointers.get(&shown.pointer.partition.day).map(|pointer| pointer.partition);
+        partition != Some(shown.pointer.partition)
+    };
+    let others = || evidence.shown.iter().filter(own);
+    Some(Series {
+        logic: earlier.logic.logic.clone(),
+        notes: others().next_back().map_or_else(Vec::new, |shown| shown.logic.changes_since(&earlier.logic)),
+        days: others().count(),
+        days_restated: others().filter(restated).count(),
+        periods: kept,
+    })
+    .filter(|series| !series.periods.is_empty())
+}
+
 /// The days between the first and the last with rows, both included.
 fn worked(group: &Group) -> Option<Range> {
     let (first, last) = group.days.keys().next().zip(group.days.keys().next_back())?;
@@ -114,7 +269,7 @@ fn worked(group: &Group) -> Option<Range> {
 pub fn trend(insight: &Insight, group: &Group, granularity: Granularity) -> Vec<Period> {
     let (Some(range), Some(worked)) = (group.range, worked(group)) else { return Vec::new() };
     match granularity {
-        Granularity::Sprint => by_sprint(insight, group, range),
+        Granularity::Sprint => by_sprint(insight, group, range).into_iter().map(|(_, period)| period).collect(),
         _ => by_calendar(insight, group, range, worked, granularity),
     }
 }
@@ -176,7 +331,8 @@ fn name_of(first: LocalDay, granularity: Granularity, with_year: bool) -> String
     }
 }
 
-fn by_sprint(insight: &Insight, group: &Group, range: Range) -> Vec<Period> {
+/// Each sprint's id and its period.
+fn by_sprint(insight: &Insight, group: &Group, range: Range) -> Vec<(String, Period)> {
     let team = match &group.scope {
         Scope::Team(id) => Some(id.as_str()),
         _ => None,
@@ -195,7 +351,7 @@ fn by_sprint(insight: &Insight, group: &Group, range: Range) -> Vec<Period> {
         });
         let Scope::Sprint(id) = sprint.scope else { continue };
         let Range { from, to } = days;
-        periods.push(Period { name: sprint.name, from, to, complete: sprint.complete, change, figure });
+        periods.push((id.clone(), Period { name: sprint.name, from, to, complete: sprint.complete, change, figure }));
         before = Some((whole, id));
     }
     periods
@@ -203,21 +359,41 @@ fn by_sprint(insight: &Insight, group: &Group, range: Range) -> Vec<Period> {
 
 /// A sprint's figure of the rows before a day.
 fn sprint_until(insight: &Insight, group: &Group, sprint: &str, until: LocalDay) -> Figure {
-    let days = group.days.range(..until).map(|(_, day)| day);
-    let cells = days.flat_map(|day| match &group.scope {
+    let cells = group.days.range(..until).flat_map(|(_, day)| cells_of(group, sprint, day));
+    let grounds = Grounds { cells, evident: group.evident };
+    Figure::of(insight.ratio(), insight.evidence.as_ref(), grounds)
+}
+
+/// A sprint's cells among those of a day.
+fn cells_of<'a>(group: &'a Group, sprint: &'a str, day: &'a Contribution) -> impl Iterator<Item = &'a Cell> {
+    let cells = match &group.scope {
         Scope::Organisation => &day.by_sprint,
         _ => &day.by_stereotype,
-    });
-    let own = |cell: &&shared::contribution::Cell| match &group.scope {
+    };
+    cells.iter().filter(move |cell| match &group.scope {
         Scope::Sprint(id) => id == sprint,
         _ => cell.key.sprint.as_deref() == Some(sprint),
-    };
-    let grounds = Grounds { cells: cells.filter(own), evident: group.evident };
-    Figure::of(insight.ratio(), insight.evidence.as_ref(), grounds)
+    })
+}
+
+fn has_rows_of(group: &Group, sprint: &str, day: LocalDay) -> bool {
+    group.days.get(&day).is_some_and(|day| cells_of(group, sprint, day).next().is_some())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        sync::Arc,
+    };
+
+    use shared::{
+        annotator::Register,
+        contribution::{Extent, LogicRecord, Pointer},
+        lake::{Partition, Sha256},
+        settings::LogicSettings,
+    };
+
     use super::*;
     use crate::sample::{HOUR, Row, evidence, register, row, sprint};
 
@@ -284,6 +460,128 @@ mod tests {
         }
         let sprints = crate::sample::four_teams("team:1");
         assert_eq!(Granularity::fitting(&sprints.group()), Granularity::Sprint);
+    }
+
+    /// A logic with another judgement in `classify`, or other days of grace, which `planning` alone reads.
+    fn logic(judgement: &str, grace_days: u32, at: &str) -> Arc<LogicRecord> {
+        let settings = LogicSettings { grace_days, ..LogicSettings::default() };
+        let text = format!("{}{judgement}", include_str!("../../annotate-classify/classification.toml"));
+        let configurations = BTreeMap::from([("classify", text.as_str())]);
+        let register = Register::configured(&settings, &configurations).unwrap();
+        Arc::new(LogicRecord::of(&register, at.parse().unwrap()))
+    }
+
+    const SANITY: &str = "\n[stereotypes.\"sanity-test\"]\nautomatable = true\n";
+
+    fn shown(day: LocalDay, logic: &Arc<LogicRecord>, generation: &str) -> Shown {
+        let pointer = Pointer {
+            partition: Partition { day, generation: generation.parse().unwrap() },
+            base: Sha256::of("x"),
+            total: Extent::default(),
+            evidence: BTreeSet::new(),
+        };
+        Shown { logic: logic.clone(), pointer }
+    }
+
+    const FIRST: &str = "20260301T000000Z";
+
+    /// Three weeks of an hour a day, shown by `old` and from the second Wednesday on by `new`; `old` has all days but
+    /// the last and found half an hour automatable on each, `new` a whole one.
+    fn changed(old: &Arc<LogicRecord>, new: &Arc<LogicRecord>) -> Evidence {
+        let first = crate::sample::day("2026-02-02");
+        let change = crate::sample::day("2026-02-11");
+        let days: Vec<LocalDay> = (0..21).map(|day| first.plus(day)).collect();
+        let rows = |before: i64, after: i64| -> Vec<Row> {
+            let of = |day: &LocalDay| {
+                let automatable = if *day < change { before } else { after };
+                Row { automatable: Some(automatable), ..row(&day.to_string(), "p", "1", "", HOUR) }
+            };
+            days.iter().map(of).collect()
+        };
+        let range = ("2026-02-02", "2026-02-23");
+        let own = evidence("team:1", range, &rows(HOUR / 2, HOUR), &[], &[]);
+        let mut older = evidence("team:1", range, &rows(HOUR / 2, HOUR / 2), &[], &[]);
+        let last = days[20];
+        older.days.remove(&last);
+        let by = |day: &LocalDay| if *day < change { old } else { new };
+        let again = days[15];
+        let generation = |day: &LocalDay| if *day == again { "20260302T000000Z" } else { FIRST };
+        let has = days.iter().filter(|day| **day != last).map(|day| (*day, shown(*day, old, FIRST).pointer));
+        Evidence {
+            shown: days.iter().map(|day| shown(*day, by(day), generation(day))).collect(),
+            earlier: Some(Earlier {
+                logic: old.clone(),
+                pointers: has.collect(),
+                days: older.days,
+                evident: BTreeSet::new(),
+            }),
+            ..own
+        }
+    }
+
+    fn course(old: &Arc<LogicRecord>, new: &Arc<LogicRecord>, granularity: Granularity) -> Course {
+        let register = register();
+        let insight = register.insights().find(|insight| insight.id == "automatable").unwrap();
+        Course::of(insight, &changed(old, new), granularity)
+    }
+
+    #[test]
+    fn a_trend_marks_where_its_logic_changes_and_goes_on_by_the_older_one_as_far_as_that_has_every_day() {
+        let (old, new) = (logic("", 1, "2026-01-01T00:00:00Z"), logic(SANITY, 1, "2026-02-01T00:00:00Z"));
+        let weeks = course(&old, &new, Granularity::Week);
+        let marker = Marker {
+            day: crate::sample::day("2026-02-11"),
+            period: Some("W07".into()),
+            before: old.logic.clone(),
+            logic: new.logic.clone(),
+            notes: vec!["classify: its configuration changed".into()],
+        };
+        assert_eq!(weeks.markers, [marker]);
+        let hours = |periods: &[Period]| -> Vec<(String, Option<f64>)> {
+            periods.iter().map(|period| (period.name.clone(), period.figure.ratio)).collect()
+        };
+        let mixed = (2.0 * 0.5 + 5.0) / 7.0;
+        assert_eq!(
+            hours(&weeks.periods),
+            [("W06".into(), Some(0.5)), ("W07".into(), Some(mixed)), ("W08".into(), Some(1.0))]
+        );
+        // Of the third week the older logic lacks a day, so it says nothing of it.
+        let earlier = weeks.earlier.unwrap();
+        assert_eq!(hours(&earlier.periods), [("W06".into(), Some(0.5)), ("W07".into(), Some(0.5))]);
+        assert_eq!((&earlier.logic, earlier.days, earlier.days_restated), (&old.logic, 11, 1));
+        assert_eq!(earlier.notes, ["classify: its configuration changed"]);
+        let days = course(&old, &new, Granularity::Day);
+        assert!(!days.is_settled());
+        assert_eq!(days.earlier.unwrap().periods.len(), 20);
+        assert_eq!(course(&old, &new, Granularity::Month).earlier, None, "the month lacks a day");
+    }
+
+    #[test]
+    fn a_change_of_logic_that_changes_nothing_here_is_known_to_be_none() {
+        let (old, new) = (logic("", 1, "2026-01-01T00:00:00Z"), logic(SANITY, 1, "2026-02-01T00:00:00Z"));
+        let register = register();
+        let insight = register.insights().find(|insight| insight.id == "automatable").unwrap();
+        let mut evidence = changed(&old, &new);
+        let last = crate::sample::day("2026-02-22");
+        evidence.shown.retain(|shown| shown.pointer.partition.day != last);
+        let course = |evidence: &Evidence| Course::of(insight, evidence, Granularity::Day);
+        assert!(!course(&evidence).is_settled());
+        evidence.days = evidence.earlier.as_ref().unwrap().days.clone();
+        assert!(course(&evidence).is_settled());
+        assert_eq!(course(&evidence).markers.len(), 1, "it is marked all the same");
+        evidence.earlier = None;
+        assert!(!course(&evidence).is_settled(), "nobody knows");
+    }
+
+    #[test]
+    fn a_logic_that_computes_a_figure_alike_is_no_change_of_it() {
+        let (old, new) = (logic("", 1, "2026-01-01T00:00:00Z"), logic("", 2, "2026-02-01T00:00:00Z"));
+        assert_ne!(old.logic, new.logic);
+        assert_eq!(course(&old, &new, Granularity::Week).markers, []);
+        let register = register();
+        let planning = register.insights().find(|insight| insight.id == "late-planning").unwrap();
+        let notes = markers(planning, &changed(&old, &new).shown, &[]).remove(0).notes;
+        assert_eq!(notes, ["planning: GRACE_DAYS is 2 instead of 1"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 #![allow(clippy::print_stdout, reason = "what it prints is what it is run for")]
 
 use api::{
-    Request,
+    Api, Request,
     compare::{Comparison, Difference, Question, compare},
     finding::reading,
 };
@@ -13,7 +13,10 @@ use shared::{
     time::LocalDay,
 };
 
-use crate::rewind::{Folder, stack_over};
+use crate::{
+    account::Account,
+    rewind::{Folder, stack_over},
+};
 
 /// Rows of the list of flipped activities.
 const FLIPS: usize = 10;
@@ -41,6 +44,8 @@ pub struct Diff {
     json: bool,
     #[command(flatten)]
     folder: Folder,
+    #[command(flatten)]
+    account: Account,
 }
 
 fn two(text: &str) -> Result<(Logic, Logic), String> {
@@ -55,17 +60,25 @@ impl Diff {
     /// # Errors
     /// Each says in one line what is wrong and what to do.
     pub async fn run(self) -> anyhow::Result<()> {
+        if let Some(deployed) = self.account.open().await? {
+            return self.over(&deployed.api()?).await;
+        }
         let stack = stack_over(&self.folder).await?;
-        let (old, new) = self.logics.unzip();
-        let request = Request { scope: self.scope, from: self.from, to: self.to, logic: old, as_of: None };
-        let question = Question { with: new, insight: self.insight, limit: FLIPS, ..Question::of(request) };
-        let comparison = compare(&stack.api, &question).await?;
+        self.over(&stack.api).await?;
+        stack.stop().await
+    }
+
+    async fn over(&self, api: &Api) -> anyhow::Result<()> {
+        let (old, new) = self.logics.clone().unzip();
+        let request = Request { scope: self.scope.clone(), from: self.from, to: self.to, logic: old, as_of: None };
+        let question = Question { with: new, insight: self.insight.clone(), limit: FLIPS, ..Question::of(request) };
+        let comparison = compare(api, &question).await?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&comparison)?);
         } else {
             print(&comparison);
         }
-        stack.stop().await
+        Ok(())
     }
 }
 

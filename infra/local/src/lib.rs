@@ -3,9 +3,10 @@
 //! [`s3`], [`dynamodb`] and [`bus`] stand for S3, DynamoDB, EventBridge and SQS; the bus follows [`template`], which reads `template.yaml`; [`stack`]
 //! puts the functions behind them; [`up`] runs it over a source, such as the [`demo`] organisation;
 //! [`rewind`] applies a new logic to history, [`diff`] says what it changes, and
-//! [`retain`] forgets what nobody will ask for.
+//! [`retain`] forgets what nobody will ask for: in a folder, or in an [`account`].
 //! [`check`] says beforehand how a source would be read, and [`replay`] takes in what was refused.
 
+pub mod account;
 pub mod bus;
 pub mod check;
 pub mod demo;

@@ -4,27 +4,37 @@
 //! it back.
 #![allow(clippy::print_stdout, reason = "what it prints is what it is run for")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use clap::Args;
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::{
     contribution::ContributionStore,
-    deployment::Deployment,
     lake::{Lake, Partition},
     time::LocalDay,
 };
 
-use crate::rewind::{Account, Folder, stack_over};
+use crate::{
+    account::Account,
+    rewind::{Folder, stack_over},
+};
 
 const AT_ONCE: usize = 8;
+/// Nobody reads for longer: a function that answers is stopped after 29 seconds.
+const LONGEST_READER: Duration = Duration::from_secs(30);
+
+/// For how many days every generation is kept, if nobody says otherwise.
+const DAYS: u32 = 7;
 
 /// What is kept, and where.
 #[derive(Debug, Clone, Args)]
 pub struct Retain {
-    /// Superseded generations are kept for this many days, and of each day the last one for ever
-    #[arg(long, default_value_t = 7)]
+    /// Superseded generations are kept for this many days, and of each day of capture the last one for ever
+    #[arg(long, env = "RETAIN_DAYS", default_value_t = DAYS)]
     days: u32,
     /// Only say what would be forgotten
     #[arg(long)]
@@ -41,22 +51,23 @@ impl Retain {
     /// # Errors
     /// Each says in one line what is wrong and what to do.
     pub async fn run(self) -> anyhow::Result<()> {
-        if let Some((bucket, table)) = self.account.clone().names() {
-            let deployment = Deployment::from_env().await;
-            return self.over(&deployment.lake_in(bucket), &deployment.contributions_in(table)).await;
+        if let Some(deployed) = self.account.open().await? {
+            return self.over(&deployed.lake, &deployed.store, LONGEST_READER).await;
         }
         let stack = stack_over(&self.folder).await?;
-        self.over(&stack.lake, &stack.store).await?;
+        // Nobody else can read a folder that we have open.
+        self.over(&stack.lake, &stack.store, Duration::ZERO).await?;
         stack.stop().await
     }
 
-    async fn over(&self, lake: &Lake, store: &ContributionStore) -> anyhow::Result<()> {
+    async fn over(&self, lake: &Lake, store: &ContributionStore, longest_reader: Duration) -> anyhow::Result<()> {
         let partitions = superseded(lake, store, Utc::now(), self.days).await?;
         if self.dry_run {
             partitions.iter().for_each(|partition| println!("{partition}"));
             println!("{} superseded generations would be forgotten.", partitions.len());
         } else {
-            let Forgotten { items, objects } = forget(lake, store, &partitions).await?;
+            let Forgotten { items, objects } =
+                forget(lake, store, &partitions, tokio::time::sleep(longest_reader)).await?;
             println!("{} generations forgotten: {items} items, {objects} annotations.", partitions.len());
         }
         Ok(())
@@ -105,7 +116,8 @@ fn choose(captured: &BTreeSet<Partition>, shown: &BTreeSet<Partition>, before: D
     captured.iter().filter(may_go).copied().collect()
 }
 
-/// Forgets them: first that they were folded, so that nobody reads half of one, then the rest.
+/// Forgets them: first that they were folded, so that nobody begins to read one; then, after `readers_left`, by when
+/// whoever had begun has ended, the rest. So nobody reads half of one.
 ///
 /// # Errors
 /// If the lake or the table does not answer. Doing it again goes on.
@@ -113,8 +125,9 @@ pub async fn forget(
     lake: &Lake,
     store: &ContributionStore,
     partitions: &BTreeSet<Partition>,
+    readers_left: impl Future<Output = ()>,
 ) -> anyhow::Result<Forgotten> {
-    let items = if partitions.is_empty() { 0 } else { store.forget(partitions).await? };
+    let items = if partitions.is_empty() { 0 } else { store.forget(partitions, readers_left).await? };
     let delete = |partition: Partition| async move { lake.delete_annotations(partition).await };
     let objects: Vec<usize> =
         stream::iter(partitions.iter().copied()).map(delete).buffer_unordered(AT_ONCE).try_collect().await?;

@@ -21,13 +21,12 @@ use serde::Serialize;
 use shared::{
     annotator::{Logic, Register},
     contribution::{ContributionStore, LogicRecord},
-    deployment::Deployment,
     lake::{Lake, LakeKey, Listed, Partition, Sealed, siblings::Siblings},
-    settings::LogicSettings,
     time::{Generation, LocalDay},
 };
 
 use crate::{
+    account::{Account, Deployed},
     progress::{Progress, Show},
     stack::{Ports, Settings, Stack, time_zone_of},
     up::classification,
@@ -71,24 +70,6 @@ pub struct Folder {
     /// A classification.toml to go by instead of the one that was built in
     #[arg(long, value_name = "FILE")]
     pub classification: Option<PathBuf>,
-}
-
-/// A deployment instead of a folder.
-#[derive(Debug, Clone, Args)]
-pub struct Account {
-    /// The bucket of a deployment, its output `LakeBucketName`, instead of a folder
-    #[arg(long, requires = "table", conflicts_with_all = ["data", "classification", "mapping"])]
-    bucket: Option<String>,
-    /// The table of the deployment, its output `TableName`
-    #[arg(long, requires = "bucket")]
-    table: Option<String>,
-}
-
-impl Account {
-    /// Its bucket and its table, if one is meant.
-    pub fn names(self) -> Option<(String, String)> {
-        self.bucket.zip(self.table)
-    }
 }
 
 /// Which days.
@@ -353,8 +334,8 @@ impl Rewind {
     /// # Errors
     /// Each says in one line what is wrong and what to do.
     pub async fn run(self) -> anyhow::Result<()> {
-        match self.account.clone().names() {
-            Some((bucket, table)) => self.in_account(bucket, table).await,
+        match self.account.open().await? {
+            Some(deployed) => self.in_account(&deployed).await,
             None => self.in_folder().await,
         }
     }
@@ -371,18 +352,16 @@ impl Rewind {
         stack.stop().await
     }
 
-    async fn in_account(&self, bucket: String, table: String) -> anyhow::Result<()> {
-        let deployment = Deployment::from_env().await;
-        let (lake, store) = (deployment.lake_in(bucket), deployment.contributions_in(table));
-        let register = Register::built_in(&LogicSettings::from_env()?)?;
-        let site = Site { lake: &lake, store: &store, register: &register };
+    async fn in_account(&self, deployed: &Deployed) -> anyhow::Result<()> {
+        let Deployed { lake, store, register, .. } = deployed;
+        let site = Site { lake, store, register };
         let plan = Plan::make(site, &self.wish).await?;
         if !self.dry_run && !plan.objects.is_empty() {
             let mut progress = Progress::new(self.show(), plan.keys());
             plan.upload(site, &self.wish).await?;
             wait(&mut progress, site).await?;
         }
-        self.tell(&plan, &register);
+        self.tell(&plan, register);
         Ok(())
     }
 
@@ -433,8 +412,7 @@ async fn wait(progress: &mut Progress, Site { store, register, .. }: Site<'_>) -
             let first = progress.pending().next().map(ToString::to_string).unwrap_or_default();
             bail!(
                 "{left} days have not come in {} minutes, {first} first. Look into the dead-letter queues, and whether this \
-                 program is the version that is deployed, with its ORGANISATION_TIME_ZONE, GRACE_DAYS and LONG_GAP_HOURS: \
-                 it waits for logic {}. Running it again goes on.",
+                 program is the version that is deployed, with its settings (--stack knows them): it waits for logic {}. Running it again goes on.",
                 PATIENCE.as_secs() / 60,
                 register.logic()
             );

@@ -114,6 +114,19 @@ impl LogicRecord {
         known.flat_map(|column| column.writers.iter().map(String::as_str)).collect()
     }
 
+    /// Whether `other` computes these columns exactly as this one does: both fold them, in the same way, out of
+    /// annotations of the same versions.
+    pub fn computes_alike<'a>(&self, other: &LogicRecord, columns: impl IntoIterator<Item = &'a String>) -> bool {
+        let columns: Vec<&String> = columns.into_iter().collect();
+        let versions = |logic: &LogicRecord| -> BTreeMap<String, Option<String>> {
+            let writers = logic.writers_of(columns.iter().copied()).into_iter();
+            let version = |name: &str| logic.annotator(name).map(|annotator| annotator.effective_version.clone());
+            writers.map(|name| (name.to_owned(), version(name))).collect()
+        };
+        let both = [self, other].iter().all(|logic| logic.folds(columns.iter().copied()));
+        both && self.fold_version == other.fold_version && versions(self) == versions(other)
+    }
+
     /// What changed from `before` to this one, in the register's words. What changed only because something that it
     /// reads did is not said again.
     pub fn changes_since(&self, before: &LogicRecord) -> Vec<String> {
@@ -218,6 +231,22 @@ mod tests {
         let (one, two) = (record(&[(A, "x = 1"), (B, "")], 1, at), record(&[(A, "x = 2"), (B, "")], 1, at));
         assert_eq!(two.changes_since(&one), ["a: its configuration changed"]);
         assert!(one.changes_since(&one).is_empty());
+    }
+
+    #[test]
+    fn logics_differ_where_a_writer_of_a_column_or_the_fold_does() {
+        let at = "2026-01-01T00:00:00Z";
+        let one = record(&[(A, "x = 1"), (B, "")], 1, at);
+        let columns = |name: &str| vec![name.to_owned()];
+        let (a, b) = (columns("a_seconds"), columns("b_seconds"));
+        let same = record(&[(A, "x = 1")], 1, at);
+        assert!(one.computes_alike(&same, &a), "another annotator changes nothing here");
+        assert!(!one.computes_alike(&same, &b), "it does not have it");
+        // What reads another one changes with it.
+        let other = record(&[(A, "x = 2"), (B, "")], 1, at);
+        assert!(!one.computes_alike(&other, &a) && !one.computes_alike(&other, &b));
+        let folded = LogicRecord { fold_version: one.fold_version + 1, ..one.clone() };
+        assert!(!one.computes_alike(&folded, &a));
     }
 
     #[test]

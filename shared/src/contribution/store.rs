@@ -194,10 +194,14 @@ impl ContributionStore {
         Ok(pointers)
     }
 
-    /// Forgets what was folded of some partitions, under whichever logic: first that it was, so that nobody reads half of
-    /// it, then the contributions. Says how many items there were. No pointer may name any of them. It reads the keys of
-    /// the whole table.
-    pub async fn forget(&self, partitions: &BTreeSet<Partition>) -> Result<usize, StoreError> {
+    /// Forgets what was folded of some partitions, under whichever logic: first that it was, so that nobody begins to read
+    /// it; after `readers_left`, by when whoever had begun has ended, the contributions. Says how many items there were. No
+    /// pointer may name any of them. It reads the keys of the whole table.
+    pub async fn forget(
+        &self,
+        partitions: &BTreeSet<Partition>,
+        readers_left: impl Future<Output = ()>,
+    ) -> Result<usize, StoreError> {
         let scan = self.client.scan().table_name(&self.table).consistent_read(true).projection_expression("pk, sk");
         let mut pages = scan.into_paginator().send();
         let (mut listed, mut contributions) = (Vec::new(), Vec::new());
@@ -221,20 +225,24 @@ impl ContributionStore {
                 }
             }
         }
-        let count = listed.len() + contributions.len();
-        for keys in [listed, contributions] {
-            for chunk in keys.chunks(WRITES_PER_REQUEST) {
-                let delete = |key: &Item| {
-                    let delete = DeleteRequest::builder().set_key(Some(key.clone())).build();
-                    Ok(WriteRequest::builder().delete_request(delete?).build())
-                };
-                let requests: Result<_, aws_sdk_dynamodb::error::BuildError> = chunk.iter().map(delete).collect();
-                let requests =
-                    requests.map_err(|e| StoreError::Storage { action: "delete items", reason: e.to_string() })?;
-                self.request(requests).await?;
-            }
+        self.delete(&listed).await?;
+        readers_left.await;
+        self.delete(&contributions).await?;
+        Ok(listed.len() + contributions.len())
+    }
+
+    async fn delete(&self, keys: &[Item]) -> Result<(), StoreError> {
+        for chunk in keys.chunks(WRITES_PER_REQUEST) {
+            let delete = |key: &Item| {
+                let delete = DeleteRequest::builder().set_key(Some(key.clone())).build();
+                Ok(WriteRequest::builder().delete_request(delete?).build())
+            };
+            let requests: Result<_, aws_sdk_dynamodb::error::BuildError> = chunk.iter().map(delete).collect();
+            let requests =
+                requests.map_err(|e| StoreError::Storage { action: "delete items", reason: e.to_string() })?;
+            self.request(requests).await?;
         }
-        Ok(count)
+        Ok(())
     }
 
     /// Keeps what a logic is, unless that is known already.

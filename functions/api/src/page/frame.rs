@@ -78,6 +78,23 @@ impl Frame {
         format!("{path}{}", self.request.of(scope.clone()).query())
     }
 
+    /// One of [`PAGES`] about this selection. A comparison names its logics itself, and is of what is current.
+    fn page(&self, path: &str) -> String {
+        match path {
+            COMPARISON => {
+                let request = Request { logic: None, as_of: None, ..self.request.clone() };
+                format!("{path}{}", request.query())
+            }
+            _ => self.address(path),
+        }
+    }
+
+    /// Where two logics are compared over these days.
+    pub fn comparison(&self, logic: &Logic, with: &Logic) -> String {
+        let request = Request { logic: Some(logic.clone()), as_of: None, ..self.request.clone() };
+        format!("{COMPARISON}{}&with={with}", request.query())
+    }
+
     /// The way here: the organisation, the team, the scope itself, and then `further`.
     pub fn crumbs(&self, further: Vec<Crumb>) -> Vec<Crumb> {
         let mut crumbs = vec![("Organisation".to_owned(), Some(self.address_of("/", &Scope::Organisation)))];
@@ -103,11 +120,19 @@ pub struct Sheet<'a> {
     pub path: &'a str,
     /// What else its address says; the form keeps it.
     pub kept: Vec<(&'static str, String)>,
+    /// What its form asks besides the selection.
+    pub fields: Markup,
     /// The way here.
     pub crumbs: Vec<Crumb>,
     /// The same as data: names and addresses.
     pub data: Vec<(&'static str, String)>,
 }
+
+const COMPARISON: &str = "/compare";
+
+/// The pages that every page leads to.
+const PAGES: [(&str, &str); 4] =
+    [("/", "Overview"), (COMPARISON, "Compare"), ("/logics", "Logic"), ("/quality", "Data quality")];
 
 /// A page of a selection.
 pub fn page(frame: &Frame, sheet: &Sheet<'_>, content: &Markup) -> String {
@@ -116,8 +141,9 @@ pub fn page(frame: &Frame, sheet: &Sheet<'_>, content: &Markup) -> String {
             div class="width bar-top" {
                 a class="brand" href="/" { "wastewalk" }
                 nav aria-label="Pages" {
-                    a href=(frame.address("/")) aria-current=[(sheet.path == "/").then_some("page")] { "Overview" }
-                    a href=(frame.address("/quality")) aria-current=[(sheet.path == "/quality").then_some("page")] { "Data quality" }
+                    @for (path, name) in PAGES {
+                        a href=(frame.page(path)) aria-current=[(sheet.path == path).then_some("page")] { (name) }
+                    }
                 }
                 (form(frame, sheet))
             }
@@ -180,6 +206,7 @@ fn form(frame: &Frame, sheet: &Sheet<'_>) -> Markup {
                     optgroup label="Others" { @for choice in others { (option(choice)) } }
                 }
             } }
+            (sheet.fields)
             label { "From" input type="date" name="from" value=[selection.from]; }
             label { "Before" input type="date" name="to" value=[selection.to]; }
             button { "Show" }
@@ -225,7 +252,7 @@ fn footer(frame: &Frame, data: &[(&'static str, String)]) -> Markup {
                         Some(instant) => { "Data as of " (text::instant(instant)) "; " }
                         None => { "No data; " }
                     }
-                    "logic " code { (frame.logic) }
+                    a href=(frame.address("/logics")) { "logic " code { (frame.logic) } }
                     @if let Some(run) = &frame.health.last_run {
                         "; " (text::rows(run.counts.read)) " read in the last run, "
                         (text::thousands(run.counts.quarantined)) " in quarantine"

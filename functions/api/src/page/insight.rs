@@ -10,7 +10,7 @@ use shared::annotator::{
 use super::{
     charts::{self, Bar, Row, Segment, Stack},
     frame::{Frame, Sheet, page},
-    overview::{more_is_worse, part_noun, switch, trend_title, worked},
+    overview::{more_is_worse, part_noun, switch, trend_title},
     text,
     words::{self, Change, activities_path, changed, insight_path},
 };
@@ -22,7 +22,7 @@ use crate::{
     finding::{Finding, findings_of, people, threshold},
     selection::{Range, parameters},
     settings::Settings,
-    trend::{Granularity, Period, trend},
+    trend::{Course, Granularity, Period, trend},
 };
 
 /// Different values of which each is a column of its own.
@@ -40,7 +40,7 @@ pub struct InsightPage {
     threshold: Option<f64>,
     granularity: Granularity,
     possible: Vec<Granularity>,
-    periods: Vec<Period>,
+    course: Course,
     change: Option<Change>,
     /// Rest and numerator, by team or sprint.
     by_part: Option<Stack>,
@@ -73,12 +73,13 @@ impl InsightPage {
         let noun = part_noun(&evidence.scope);
         let answer = Answer::of(register, insight, &group);
         let (spread_noun, spreads) = spreads(register, insight, &group);
+        let course = Course::of(insight, evidence, shown);
         Self {
             findings: findings_of(register, settings, insight, evidence),
             threshold: threshold(settings, insight),
             possible: Granularity::possible(&group),
-            periods: worked(trend(insight, &group, shown), shown),
-            change: Change::of(insight, &group),
+            change: Change::of(insight, evidence, &course),
+            course: course.worked(shown),
             by_part: two_parts(insight, noun, rows(&frame, insight, &parts)),
             by_part_title: differ(insight, &parts, &noun.to_lowercase()),
             phases: phases(&frame, insight, &parts, noun),
@@ -123,6 +124,7 @@ impl InsightPage {
             title: &title,
             path: &path,
             kept: Vec::new(),
+            fields: html! {},
             crumbs: frame.crumbs(vec![(answer.title.clone(), Some(String::new()))]),
             data: vec![
                 ("this insight", format!("{own}{query}")),
@@ -188,6 +190,8 @@ impl InsightPage {
                 }
                 dt { "Rests on" }
                 dd { (text::rows(figure.rows)) " of " (people(figure.people)) }
+                dt { "Comes from" }
+                dd { a href={ (self.frame.address("/lineage")) (parameters(&[("insight", &self.answer.id)])) } { "its objects, runs and rules" } }
                 @if let Some(hours) = self.answer.hours_per_sprint {
                     dt { "Pace" }
                     dd {
@@ -254,9 +258,9 @@ impl InsightPage {
         html! {
             div class="columns" {
                 div class="card" {
-                    h2 { (text::capital(&trend_title(units, &self.periods, noun))) }
+                    h2 { (text::capital(&trend_title(units, &self.course.periods, noun))) }
                     p class="quiet" { (text::sign(units)) "; " (switch(&self.frame, &insight_path(&self.answer.id), self.granularity, &self.possible)) }
-                    (charts::trend(charts::Line { title: &self.answer.title, units, threshold: self.threshold, noun, periods: &self.periods }))
+                    (charts::trend(charts::Line { title: &self.answer.title, units, threshold: self.threshold, noun, course: &self.course, frame: &self.frame }))
                 }
                 @if let Some(spread) = histogram {
                     div class="card" {

@@ -1,8 +1,11 @@
 //! The pages: readable without a script, one address per state, findings first.
 
 mod charts;
+mod compare;
 mod frame;
 mod insight;
+mod lineage;
+mod logics;
 mod overview;
 mod quality;
 mod rows;
@@ -13,9 +16,12 @@ mod words;
 
 use maud::html;
 
+pub use compare::ComparisonPage;
 pub use frame::Frame;
 pub use insight::InsightPage;
-pub use overview::Overview;
+pub use lineage::LineagePage;
+pub use logics::LogicsPage;
+pub use overview::{Overview, leading};
 pub use quality::QualityPage;
 pub use rows::RowsPage;
 

@@ -25,7 +25,7 @@ use crate::{
     finding::{Finding, findings, people, threshold},
     selection::{Range, parameters},
     settings::Settings,
-    trend::{Granularity, Period, trend},
+    trend::{Course, Granularity, Period},
 };
 
 /// Findings that are shown before the others are folded away.
@@ -55,7 +55,7 @@ struct Tile {
     answer: Answer,
     units: Units,
     threshold: Option<f64>,
-    periods: Vec<Period>,
+    course: Course,
     change: Option<Change>,
     more_is_worse: bool,
     counted: String,
@@ -75,10 +75,10 @@ struct Part {
 }
 
 /// The insight that divides all work, known or not, into what it is made of; else the first.
-fn leading(register: &Register) -> usize {
+pub fn leading(register: &Register) -> Option<&Insight> {
     let all =
-        |insight: &Insight| !insight.breakdown.is_empty() && matches!(insight.denominator, Denominator::Population(_));
-    register.insights().position(all).unwrap_or_default()
+        |insight: &&Insight| !insight.breakdown.is_empty() && matches!(insight.denominator, Denominator::Population(_));
+    register.insights().find(all).or_else(|| register.insights().next())
 }
 
 /// Whether more of it is worse: of what is waste, and of what can become a finding.
@@ -97,15 +97,18 @@ impl Overview {
     ) -> Self {
         let group = evidence.group();
         let granularity = granularity.unwrap_or_else(|| Granularity::fitting(&group));
-        let tile = |insight: &Insight| Tile {
-            answer: Answer::of(register, insight, &group),
-            units: insight.units.clone(),
-            threshold: threshold(settings, insight),
-            periods: worked(trend(insight, &group, granularity), granularity),
-            change: Change::of(insight, &group),
-            more_is_worse: more_is_worse(insight),
-            counted: words::counted(insight),
-            hours: words::which_hours(insight),
+        let tile = |insight: &Insight| {
+            let course = Course::of(insight, evidence, granularity);
+            Tile {
+                answer: Answer::of(register, insight, &group),
+                units: insight.units.clone(),
+                threshold: threshold(settings, insight),
+                change: Change::of(insight, evidence, &course),
+                course: course.worked(granularity),
+                more_is_worse: more_is_worse(insight),
+                counted: words::counted(insight),
+                hours: words::which_hours(insight),
+            }
         };
         let part = |division: Division| Part {
             people: division.people(),
@@ -122,7 +125,9 @@ impl Overview {
             facts: facts(&group, noun, parts.len()),
             findings: findings(register, settings, evidence),
             tiles: register.insights().map(tile).collect(),
-            leading: leading(register),
+            leading: leading(register)
+                .and_then(|lead| register.insights().position(|insight| insight.id == lead.id))
+                .unwrap_or_default(),
             possible: Granularity::possible(&group),
             granularity,
             noun,
@@ -163,6 +168,8 @@ impl Overview {
             Scope::Person(_) => format!("{}’s work", self.frame.name()),
         };
         let trend = match lead.change {
+            // Nobody can say of two rules what the work did.
+            Some(change) if change.logic_changed => String::new(),
             Some(change) if !change.is_visible(&lead.units) => {
                 format!(", as much as before {}", text::day(change.since))
             }
@@ -208,6 +215,7 @@ impl Overview {
             title: &headline,
             path: "/",
             kept: Vec::new(),
+            fields: html! {},
             crumbs: frame.crumbs(Vec::new()),
             data: vec![
                 ("insights", format!("/v1/insights{query}")),
@@ -242,7 +250,7 @@ impl Overview {
                     @if past { " " span class="act" { (words::shape("act")) span class="hidden" { "past its threshold" } } }
                 }
                 @if unit != "%" { p class="unit" { (unit) } }
-                (charts::sparkline(&tile.periods))
+                (charts::sparkline(&tile.course))
                 p class="note" {
                     @if let Some(change) = tile.change.filter(|_| answer.figure.ratio.is_some()) {
                         (changed(change, &tile.units, tile.more_is_worse))
@@ -304,14 +312,15 @@ impl Overview {
     fn trend_card(&self, tile: &Tile) -> Markup {
         let noun = self.granularity.word();
         html! {
-            h2 { (tile.answer.title) ": " (trend_title(&tile.units, &tile.periods, noun)) }
+            h2 { (tile.answer.title) ": " (trend_title(&tile.units, &tile.course.periods, noun)) }
             p class="quiet" { (text::sign(&tile.units)) ", " (noun) " by " (noun) "; " (switch(&self.frame, "/", self.granularity, &self.possible)) }
             (charts::trend(charts::Line {
                 title: &tile.answer.title,
                 units: &tile.units,
                 threshold: tile.threshold,
                 noun,
-                periods: &tile.periods,
+                course: &tile.course,
+                frame: &self.frame,
             }))
         }
     }
@@ -380,14 +389,6 @@ pub fn part_noun(scope: &Scope) -> &'static str {
         Scope::Organisation | Scope::Sprint(_) => "Team",
         Scope::Team(_) | Scope::Person(_) => "Sprint",
     }
-}
-
-/// Days without work are no part of a line from day to day.
-pub fn worked(mut periods: Vec<Period>, granularity: Granularity) -> Vec<Period> {
-    if granularity == Granularity::Day {
-        periods.retain(|period| period.figure.rows > 0);
-    }
-    periods
 }
 
 /// The other ways to divide the time.

@@ -56,6 +56,7 @@ impl QualityPage {
             title: "Data quality",
             path: "/quality",
             kept: Vec::new(),
+            fields: html! {},
             crumbs: frame.crumbs(vec![("Data quality".to_owned(), None)]),
             data: vec![("quality", "/v1/quality".to_owned()), ("health", "/v1/health".to_owned())],
         };

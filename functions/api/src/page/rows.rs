@@ -1,7 +1,7 @@
 //! The page of the activities behind a number: each with what it adds, and what they add up to.
 
 use maud::{Markup, html};
-use shared::annotator::declaration::Insight;
+use shared::{annotator::declaration::Insight, contribution::Scope};
 
 use super::{
     frame::{Frame, Sheet, page},
@@ -65,6 +65,7 @@ impl RowsPage<'_> {
             title: &title,
             path: &activities_path(&self.insight.id),
             kept: self.question.parameters(),
+            fields: html! {},
             crumbs: frame.crumbs(vec![
                 (self.insight.title.clone(), Some(frame.address(&insight_path(&self.insight.id)))),
                 ("Activities".to_owned(), None),
@@ -105,7 +106,12 @@ impl RowsPage<'_> {
                     (_, Some(_)) => { "Up to here they add up to " b { (exact(until)) } " of " b { (exact(rows.total)) } " " (text::exact_unit(&rows.unit)) ", which all pages together add up to: the figure, exactly." },
                 }
             }
-            p class="quiet" { "Who did them is not shown for a group; neither are notes and the source’s rows." }
+            p class="quiet" {
+                @match self.frame.selection.scope {
+                    Scope::Person(_) => "These are one person’s own activities.",
+                    _ => "Who did them is not shown for a group; neither are notes and the source’s rows.",
+                }
+            }
         }
     }
 
@@ -126,8 +132,8 @@ impl RowsPage<'_> {
                     th scope="row" { (text::full_day(activity.day)) }
                     td { @if activity.clock == "exact" { (text::time(activity.started_at)) } @else { "on that day" } }
                     td { (activity.stereotype_name.as_ref().unwrap_or(&activity.stereotype)) }
-                    td { (self.name(activity.team_id.as_ref(), shared::contribution::Scope::Team)) }
-                    td { (self.name(activity.sprint_id.as_ref(), shared::contribution::Scope::Sprint)) }
+                    td { (self.name(activity.team_id.as_ref(), Scope::Team)) }
+                    td { (self.name(activity.sprint_id.as_ref(), Scope::Sprint)) }
                     td class="number" { (text::clock(activity.duration_seconds)) }
                     td class="number value" { (text::exact(activity.value, &self.rows.unit)) }
                     td class="number" { (text::exact(sum, &self.rows.unit)) }
@@ -136,7 +142,7 @@ impl RowsPage<'_> {
         }
     }
 
-    fn name(&self, id: Option<&String>, scope: fn(String) -> shared::contribution::Scope) -> String {
+    fn name(&self, id: Option<&String>, scope: fn(String) -> Scope) -> String {
         id.map_or(text::NONE.to_owned(), |id| self.directory.name(&scope(id.clone())))
     }
 

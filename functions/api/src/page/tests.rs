@@ -1,13 +1,21 @@
 use std::collections::BTreeMap;
 
-use shared::contribution::Measure;
+use shared::{
+    annotator::Register,
+    contribution::{LogicRecord, Measure},
+    settings::LogicSettings,
+};
 
 use super::*;
 use crate::{
     activities::{self, Question, Side},
     answer::Answer,
+    compare::{self, Comparison, Difference, Incomparable, RowEffects, Split},
     evidence::Evidence,
+    figure::{NO_ACTIVITY, Status},
     freshness::{Health, HealthStatus},
+    lineage,
+    logics::ListedLogic,
     page::frame::shortened,
     quality::Quality,
     sample::{self, HOUR, evidence, four_teams, named, row, sprint},
@@ -95,6 +103,122 @@ fn quality(evidence: &Evidence) -> String {
     QualityPage { frame: frame(evidence, health), quality, answers }.render()
 }
 
+fn listed() -> Vec<ListedLogic> {
+    let record = |grace_days, at: &str| {
+        let settings = LogicSettings { grace_days, ..LogicSettings::default() };
+        LogicRecord::of(&Register::built_in(&settings).unwrap(), at.parse().unwrap())
+    };
+    let (old, new) = (record(1, "2026-01-01T00:00:00Z"), record(2, "2026-02-01T00:00:00Z"));
+    crate::logics::listed(new.clone(), vec![old, new])
+}
+
+fn comparison(some: bool) -> String {
+    let logics = listed();
+    let [new, old] = logics.as_slice() else { panic!("two logics") };
+    let pairs = [("logic", old.logic.to_string()), ("with", new.logic.to_string()), ("insight", "automatable".into())];
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let question = compare::Question::parse(pairs).unwrap();
+    let rows = RowEffects { deleted: -7, changed: 3_600, added: 100 };
+    let split = Split { old: 67, new: 7_360, delta: 7_293, logic_effect: 3_600, data_effect: 3_693, rows: Some(rows) };
+    let register = sample::register();
+    let difference = |insight: &shared::annotator::declaration::Insight| {
+        let told = insight.id == "automatable";
+        Difference {
+            id: insight.id.clone(),
+            title: insight.title.clone(),
+            units: insight.units.clone(),
+            status: if told { Status::Measured } else { Status::NotMeasurable },
+            reason: (!told).then(|| NO_ACTIVITY.to_owned()),
+            numerator: told.then_some(split),
+            denominator: told.then(Split::default),
+            old_ratio: told.then_some(0.1),
+            new_ratio: told.then_some(0.2),
+            delta_ratio: told.then_some(0.1),
+        }
+    };
+    let flip = compare::Flip {
+        activity_id: HOSTILE.into(),
+        day: sample::day("2026-01-05"),
+        stereotype: "s&t".into(),
+        duration_seconds: HOUR,
+        old: 0,
+        new: HOUR,
+        difference: HOUR,
+    };
+    let kind = compare::FlippedKind {
+        stereotype: "s&t".into(),
+        name: HOSTILE.into(),
+        activities: 1,
+        duration_seconds: HOUR,
+        old: 0,
+        new: HOUR,
+        difference: HOUR,
+    };
+    let day = sample::day("2026-01-06");
+    let answer = Comparison {
+        selection: hostile().selection(),
+        logic: old.logic.clone(),
+        with: new.logic.clone(),
+        changes: new.notes.clone(),
+        status: Status::Partial,
+        days_restated: 1,
+        days_missing: vec![Incomparable { day, logic: new.logic.clone(), command: "wastewalk rewind".into() }],
+        insights: register.insights().map(difference).collect(),
+        flips: Some(compare::Flips {
+            insight: "automatable".into(),
+            side: Side::Numerator,
+            unit: "seconds".into(),
+            count: 1,
+            difference: HOUR,
+            by_stereotype: vec![kind],
+            activities: vec![flip],
+            next: Some("abc".into()),
+        }),
+    };
+    let evidence = hostile();
+    let logics = if some { &logics[..] } else { &logics[..1] };
+    let frame = frame(&evidence, health());
+    ComparisonPage { frame, question: &question, comparison: some.then_some(answer), logics }.render()
+}
+
+fn lineage(evidence: &Evidence) -> String {
+    let register = sample::register();
+    let insight = register.insights().find(|insight| insight.id == "automatable").unwrap();
+    let pairs = vec![("insight".to_owned(), "automatable".to_owned())];
+    let question = lineage::Question::parse(pairs).unwrap();
+    let logic = register.logic().clone();
+    let origin = lineage::Origin {
+        day: sample::day("2026-01-05"),
+        numerator: Some(3_600),
+        denominator: Some(7_200),
+        logic,
+        generation: "20260201T000000Z".parse().unwrap(),
+        base: "activities/date=2026-01-05".into(),
+        sha256: "0123456789abcdef".into(),
+        rows: 2,
+        run: Some(lineage::RunOrigin { key: "runs/".into(), source: HOSTILE.into(), mapping_sha256: "ff".into() }),
+        annotations: vec![lineage::AnnotationOrigin { annotator: "classify".into(), version: "1-0".into(), key: None }],
+    };
+    let history = vec![crate::logics::VersionNote { version: 1, note: "First.".into() }];
+    let lineage = lineage::Lineage {
+        selection: evidence.selection(),
+        insight: insight.id.clone(),
+        numerator: Some(9_000),
+        denominator: Some(18_000),
+        before: 1_000,
+        units: insight.units.clone(),
+        logics: Vec::new(),
+        rules: vec![lineage::Rule { annotator: "classify".into(), version: "1-0".into(), history }],
+        days: vec![origin],
+        next: Some("abc".into()),
+    };
+    LineagePage { frame: frame(evidence, health()), question: &question, insight, lineage }.render()
+}
+
+fn logics(evidence: &Evidence) -> String {
+    LogicsPage { frame: frame(evidence, health()), logics: &listed(), runs: Vec::new() }.render()
+}
+
 const HOSTILE: &str = r#"<script>alert("1")</script>' style="x"#;
 
 fn hostile() -> Evidence {
@@ -135,6 +259,10 @@ fn every_page_is_clean_under_its_own_content_security_policy() {
         ("juggling", insight("juggling", &four_teams("org"))),
         ("activities", activities(&hostile())),
         ("quality", quality(&hostile())),
+        ("compare", comparison(true)),
+        ("compare-nothing", comparison(false)),
+        ("lineage", lineage(&hostile())),
+        ("logics", logics(&hostile())),
         ("hostile", page(&hostile())),
         ("hostile-insight", insight("automatable", &hostile())),
         ("empty", page(&empty())),
@@ -156,7 +284,14 @@ fn every_page_is_clean_under_its_own_content_security_policy() {
 
 #[test]
 fn names_from_the_source_are_text_wherever_they_appear() {
-    for page in [page(&hostile()), insight("automatable", &hostile()), activities(&hostile())] {
+    let pages = [
+        page(&hostile()),
+        insight("automatable", &hostile()),
+        activities(&hostile()),
+        comparison(true),
+        lineage(&hostile()),
+    ];
+    for page in pages {
         assert!(page.contains("&lt;script&gt;alert("));
         assert!(!page.contains("<script"));
     }
@@ -170,6 +305,29 @@ fn a_page_of_activities_says_what_they_add_up_to_so_far_and_leads_on() {
     assert!(page.contains("Up to here they add up to <b>1:17:41</b> of <b>2:30:00</b>"), "{page}");
     assert!(page.contains("<td class=\"number\">1:16:40</td>"), "the running sum goes on from the pages before");
     assert!(page.contains("stereotype=manual-deployment&amp;limit=2&amp;cursor=abc"));
+}
+
+#[test]
+fn a_comparison_says_in_words_what_the_rule_and_what_the_data_did() {
+    let page = comparison(true);
+    let title = "2.0\u{a0}h more in “Automatable effort”: +1.0\u{a0}h by the rule, +1.0\u{a0}h by the data";
+    assert!(page.contains(&format!("<h1>{title}</h1>")), "{page}");
+    let words = "+1.0\u{a0}h because the rule changed, +1.0\u{a0}h because rows did (−7\u{a0}s deleted, +1.0\u{a0}h changed, \
+                 +100\u{a0}s added)";
+    assert!(page.contains(words), "{page}");
+    assert!(page.contains("planning: GRACE_DAYS is 2 instead of 1"));
+    // Both logics can be chosen, and their rows are a step away.
+    assert_eq!(page.matches("<option value=\"").count() - frame(&hostile(), health()).choices.len(), 4);
+    let [new, old] = listed().try_into().unwrap();
+    let rows = "/insights/automatable/activities?scope=org&amp;logic=";
+    assert!(page.contains(&format!("{rows}{}&amp;stereotype=s%26t", old.logic)), "{page}");
+    assert!(page.contains(&format!("{rows}{}&amp;stereotype=s%26t", new.logic)));
+    let next = format!(
+        "/compare?scope=org&amp;logic={}&amp;with={}&amp;insight=automatable&amp;cursor=abc",
+        old.logic, new.logic
+    );
+    assert!(page.contains(&next), "{page}");
+    assert!(comparison(false).contains("<h1>There is nothing to compare yet</h1>"));
 }
 
 #[test]

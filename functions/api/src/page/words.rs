@@ -9,12 +9,12 @@ use shared::{
 use super::{frame::Frame, text};
 use crate::{
     answer::Answer,
-    evidence::Group,
+    evidence::Evidence,
     figure::Status,
     finding::{Finding, people},
     selection::Range,
     settings::Recovery,
-    trend::figure_in,
+    trend::{Course, figure_in},
 };
 use shared::{annotator::declaration::Insight, time::LocalDay};
 
@@ -28,17 +28,21 @@ pub struct Change {
     pub difference: f64,
     /// The first day of the later half.
     pub since: LocalDay,
+    /// Whether the logic of the figure changed, and may be why: then not only the work did.
+    pub logic_changed: bool,
 }
 
 impl Change {
-    /// How `insight` changed; `None` for a short range, and where a half has no ratio.
-    pub fn of(insight: &Insight, group: &Group) -> Option<Self> {
+    /// How `insight`, whose course is given, changed; `None` for a short range, and where a half has no ratio.
+    pub fn of(insight: &Insight, evidence: &Evidence, course: &Course) -> Option<Self> {
+        let group = &evidence.group();
         let range = group.range.filter(|range| range.days() >= COMPARABLE_DAYS)?;
         let half = range.days() / 2;
         let since = range.to.plus(-half);
         let ratio = |from, to| figure_in(insight, group, Range { from, to }).ratio;
         let difference = ratio(since, range.to)? - ratio(since.plus(-half), since)?;
-        Some(Self { difference, since })
+        let logic_changed = !course.markers.is_empty() && !course.is_settled();
+        Some(Self { difference, since, logic_changed })
     }
 
     /// Whether anybody would notice.
@@ -53,7 +57,7 @@ pub fn changed(change: Change, units: &Units, more_is_worse: bool) -> Markup {
     let points = (change.difference * text::factor(units)).abs();
     let noun = if units.is_share() { " points" } else { "" };
     let up = change.difference > 0.0;
-    let class = match (more_is_worse, up) {
+    let class = match (more_is_worse && !change.logic_changed, up) {
         (false, _) => "",
         (true, true) => "worse",
         (true, false) => "better",
@@ -64,6 +68,7 @@ pub fn changed(change: Change, units: &Units, more_is_worse: bool) -> Markup {
         } @else {
             span class=(class) { (shape(if up { "up" } else { "down" })) (if up { "up " } else { "down " }) (format!("{points:.1}")) (noun) }
             " since " (text::day(change.since))
+            @if change.logic_changed { ", by a logic that changed" }
         }
     }
 }
