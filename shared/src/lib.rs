@@ -10,6 +10,7 @@ pub mod deployment;
 pub mod dimension;
 pub mod event;
 pub mod lake;
+pub mod pseudonym;
 pub mod settings;
 pub mod telemetry;
 pub mod time;
