@@ -1,7 +1,7 @@
 //! Where a figure comes from: of each day the object in the lake, the run that captured it from the source, and the
 //! annotations that it was computed from. `source_row` of the object's rows is the record of the source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use shared::{
@@ -14,7 +14,9 @@ use shared::{
 use crate::{
     Api, ApiError, Request,
     activities::{identity, read_cursor, write_cursor},
+    division::hidden_days,
     evidence::Evidence,
+    figure::Status,
     freshness::{Record, read_record},
     logics::LogicRun,
     rows::Adds,
@@ -83,8 +85,8 @@ pub struct Origin {
     pub base: String,
     /// Of the object's bytes.
     pub sha256: String,
-    /// The rows of the object, in all scopes.
-    pub rows: i64,
+    /// The rows of the object, in all scopes; null where the day is hidden from whoever asks, as its numbers are.
+    pub rows: Option<i64>,
     /// The run that captured it; null if it was cut off before it could leave its record.
     pub run: Option<RunOrigin>,
     /// The annotations that decide the figure, inputs first.
@@ -127,6 +129,12 @@ pub async fn lineage(api: &Api, question: &Question) -> Result<Lineage, ApiError
     let insight = api.register.insights().find(|insight| insight.id == question.insight);
     let insight = insight.ok_or_else(|| ApiError::UnknownInsight(question.insight.clone()))?;
     let evidence = Evidence::read(api, &question.request, false).await?;
+    let group = evidence.group();
+    if group.figure(insight, group.cells()).status == Status::Hidden {
+        return Err(ApiError::TooFewPeople(question.request.scope.clone()));
+    }
+    let columns: Vec<String> = insight.ratio().columns().cloned().collect();
+    let hidden = hidden_days(&group, &columns);
     let mut asked = format!("{:?}", (&insight.id, &question.request.scope));
     for Shown { logic, pointer } in &evidence.shown {
         asked.push_str(&format!(";{} {}", logic.logic, pointer.partition));
@@ -149,7 +157,7 @@ pub async fn lineage(api: &Api, question: &Question) -> Result<Lineage, ApiError
             Some(run) => run.clone(),
             None => runs.entry(generation).or_insert(run(api, generation).await?).clone(),
         };
-        days.push(origin(api, insight, &evidence, shown, run).await?);
+        days.push(origin(api, insight, (&evidence, &hidden), shown, run).await?);
     }
     let last = days.last().filter(|_| behind.next().is_some());
     Ok(Lineage {
@@ -164,7 +172,7 @@ pub async fn lineage(api: &Api, question: &Question) -> Result<Lineage, ApiError
 async fn origin(
     api: &Api,
     insight: &Insight,
-    evidence: &Evidence,
+    (evidence, hidden): (&Evidence, &BTreeSet<LocalDay>),
     Shown { logic, pointer }: &Shown,
     run: Option<RunOrigin>,
 ) -> Result<Origin, ApiError> {
@@ -180,7 +188,8 @@ async fn origin(
             key: key.map(ToString::to_string),
         });
     }
-    let known = logic.folds(insight.ratio().columns());
+    let told = !hidden.contains(&partition.day);
+    let known = told && logic.folds(insight.ratio().columns());
     let sum = |adds: Adds| {
         let cells = evidence.days.get(&partition.day).into_iter().flat_map(|day| &day.by_stereotype);
         cells.map(|cell: &Cell| adds.in_cell(cell)).sum::<i64>()
@@ -194,7 +203,7 @@ async fn origin(
         generation: partition.generation,
         base: LakeKey::Activities { partition, sha256: pointer.base }.to_string(),
         sha256: pointer.base.to_string(),
-        rows: pointer.total.rows,
+        rows: told.then_some(pointer.total.rows),
         run,
         annotations,
     })

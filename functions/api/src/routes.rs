@@ -1,6 +1,6 @@
 //! The router: addresses to answers.
 
-use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -24,6 +24,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Api, ApiError, Request,
+    access::{Caller, gate, sign_in},
     activities::{self, Question, Side},
     answer::Answer,
     compare::{self, Comparison},
@@ -34,7 +35,7 @@ use crate::{
     freshness::Health,
     lineage::{self, Lineage},
     logics::{LogicRun, MissingDay},
-    openapi::{Description, ProblemDocument, SelectionParameters},
+    openapi::{self, Description, ProblemDocument, SelectionParameters},
     page::{self, Frame},
     problem::Problem,
     quality::Quality,
@@ -52,7 +53,8 @@ const MOST_BYTES: u64 = 4_500_000;
 
 /// Every address of the API. The same router serves Lambda, the local stack and the tests.
 pub fn router(api: Api) -> Router {
-    let (router, description) = described().split_for_parts();
+    let (router, mut description) = described().split_for_parts();
+    openapi::say_who_may_ask(&mut description);
     router
         .route("/openapi.json", get(async move || Json(description)))
         .route("/", get(show_overview))
@@ -63,8 +65,10 @@ pub fn router(api: Api) -> Router {
         .route("/assets/icon.svg", get(icon))
         .route("/v1/compare", get(get_comparison))
         .route("/v1/lineage", get(get_lineage))
+        .merge(sign_in::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(|uri: Uri| async move { refuse(&uri, Problem::METHOD_NOT_ALLOWED) })
+        .layer(from_fn_with_state(api.clone(), gate::admit))
         .layer(from_fn(bounded))
         .layer(CompressionLayer::new())
         .layer(map_response(secure))
@@ -98,15 +102,17 @@ async fn summarise(State(api): State<Api>, mut request: extract::Request, next: 
     response
 }
 
-/// The API whose reading counts for this request.
+/// The API whose reading counts for this request, and which answers whoever makes it.
 struct Counted(Api);
 
 impl FromRequestParts<Api> for Counted {
-    type Rejection = Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // Whom nobody has let in is answered nothing, however they came here.
+        let caller = parts.extensions.get::<Arc<Caller>>().cloned().ok_or(Problem::NOT_SIGNED_IN)?;
         let traffic = parts.extensions.get::<Traffic>().cloned().unwrap_or_default();
-        Ok(Self(Api { lake: api.lake.counted_by(&traffic), ..api.clone() }))
+        Ok(Self(Api { lake: api.lake.counted_by(&traffic), ..api.clone() }.answering(caller)))
     }
 }
 
@@ -154,6 +160,9 @@ struct Sprints {
 #[derive(Serialize, ToSchema)]
 struct Stereotypes {
     stereotypes: Vec<Kind>,
+    /// How many more there are that are hidden: about too few people, or telling of too few.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden: Option<usize>,
 }
 
 fn about<T: Serialize>(evidence: &Evidence, answer: T) -> Response {
@@ -529,7 +538,8 @@ async fn get_stereotypes(Counted(api): Counted, uri: Uri, headers: HeaderMap) ->
     let asked = Asked { api: &api, uri: &uri, headers: &headers };
     asked
         .answer(&request(&pairs(&uri)?)?, false, async |evidence| {
-            Ok(about(evidence, Stereotypes { stereotypes: kinds(&evidence.group()) }))
+            let (stereotypes, hidden) = kinds(&evidence.group());
+            Ok(about(evidence, Stereotypes { stereotypes, hidden: (hidden > 0).then_some(hidden) }))
         })
         .await
 }
@@ -606,7 +616,8 @@ async fn made(
         return Ok(unchanged);
     }
     let evidence = Evidence::of(api, basis, with_teams).await.map_err(Problem::from)?;
-    let frame = Frame::of(&evidence.logic, request, &evidence, health);
+    let caller = Some(Arc::clone(&api.caller));
+    let frame = Frame { caller, ..Frame::of(&evidence.logic, request, &evidence, health) };
     let mut response = Html(render(frame, &evidence).await?).into_response();
     tag.name(&mut response);
     Ok(response)
@@ -758,7 +769,7 @@ mod tests {
     use shared::{contribution::ContributionStore, lake::Lake};
 
     use super::*;
-    use crate::{sample::register, settings::Settings};
+    use crate::{access::Access, sample::register, settings::Settings};
 
     /// A router whose storage refuses every connection.
     fn without_storage() -> Router {
@@ -777,7 +788,8 @@ mod tests {
         }
         let lake = Lake::new(client!(aws_sdk_s3), "secret-bucket");
         let store = ContributionStore::new(client!(aws_sdk_dynamodb), "secret-table");
-        router(Api::new(lake, store, register(), Settings::default(), chrono_tz::Tz::UTC))
+        let api = Api::new(lake, store, register(), Settings::default(), chrono_tz::Tz::UTC);
+        router(api.admitting(Access::As(Arc::new(Caller::operator()))))
     }
 
     async fn ask(method: Method, uri: &str) -> (StatusCode, HeaderMap, String) {

@@ -79,6 +79,7 @@ fn activities(evidence: &Evidence) -> String {
         unit: "seconds".into(),
         total: 9_000,
         before: 1_000,
+        withheld: None,
         activities: vec![activity(3_600), activity(61)],
         next: Some("abc".into()),
     };
