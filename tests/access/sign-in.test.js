@@ -29,7 +29,7 @@ const PEOPLE = {
   visitor: { name: "Visitor", roles: ["guest"] },
 };
 
-let provider, wastewalk, browser, data, base, issuer;
+let provider, wastewalk, data, base, issuer;
 
 /// A Chromium: the one that is named, the machine's own, or the one that is installed with the pages' tests.
 async function executable() {
@@ -102,11 +102,9 @@ before(async () => {
     if (answer?.status === 401) break;
     await new Promise((done) => setTimeout(done, 200));
   }
-  browser = await chromium.launch(await executable());
 });
 
 after(async () => {
-  await browser?.close();
   if (wastewalk && wastewalk.exitCode === null) {
     const ended = new Promise((done) => wastewalk.once("exit", done));
     wastewalk.kill("SIGTERM");
@@ -117,8 +115,9 @@ after(async () => {
   if (data) rmSync(data, { recursive: true, force: true });
 });
 
-/// A browser of one's own; what it complains about on our pages fails the test.
+/// A browser of one's own, with a process of its own: one that knows nobody. What it complains about on our pages fails the test.
 async function open() {
+  const browser = await chromium.launch(await executable());
   const context = await browser.newContext({ viewport: { width: 1200, height: 900 } });
   const page = await context.newPage();
   const complaints = [];
@@ -129,7 +128,7 @@ async function open() {
   page.on("pageerror", (error) => ours() && complaints.push(String(error)));
   // A page that refuses is answered with its status, which the browser reports as well.
   const quiet = () => assert.deepEqual(complaints.filter((text) => !/status of 40[13]/.test(text)), []);
-  return { context, page, quiet };
+  return { context, page, quiet, close: () => browser.close() };
 }
 
 /// Goes to a page of ours, signs in where the provider asks for it, and comes back.
@@ -147,7 +146,7 @@ async function signIn(page, login, path = "/") {
 const session = async (context) => (await context.cookies(base)).find(({ name }) => name === "wastewalk");
 
 test("a member comes back to the page that they asked for, sees what is theirs, and signs out", async () => {
-  const { context, page, quiet } = await open();
+  const { context, page, quiet, close } = await open();
   await signIn(page, "11", "/insights/waste?scope=team:1&granularity=month");
   assert.equal(page.url(), `${base}/insights/waste?scope=team:1&granularity=month`);
   // Their name is theirs, and text.
@@ -174,21 +173,21 @@ test("a member comes back to the page that they asked for, sees what is theirs, 
   const answer = await fetch(`${base}/?scope=team:1`, { redirect: "manual" });
   assert.equal(answer.status, 303);
   assert.equal(answer.headers.get("location"), "/sign-in?to=%2F%3Fscope%3Dteam:1");
-  await context.close();
+  await close();
 });
 
 test("an analyst sees everybody", async () => {
-  const { context, page, quiet } = await open();
+  const { page, quiet, close } = await open();
   await signIn(page, "head", "/?scope=person:12");
   assert.equal(page.url(), `${base}/?scope=person:12`);
   assert.match(await page.locator(".who").innerText(), /Signed in as Head of engineering\./);
   quiet();
-  await context.close();
+  await close();
 });
 
 test("whoever has no role, and whoever gives up, is let in nowhere", async () => {
   for (const leave of [false, true]) {
-    const { context, page, quiet } = await open();
+    const { context, page, quiet, close } = await open();
     if (leave) {
       await page.goto(`${base}/`);
       await page.getByRole("link", { name: /cancel/i }).click();
@@ -198,7 +197,7 @@ test("whoever has no role, and whoever gives up, is let in nowhere", async () =>
     assert.equal(await page.locator("h1").innerText(), leave ? "You were not signed in" : "You have no role here");
     assert.equal(await session(context), undefined);
     quiet();
-    await context.close();
+    await close();
   }
 });
 
