@@ -8,12 +8,13 @@ SAM := $(TOOLS)/sam
 LAMBDA := $(TOOLS)/lambda
 MINISTACK := $(TOOLS)/ministack
 BROWSER := $(TOOLS)/browser
+PROVIDER := $(TOOLS)/provider
 SCHEMATHESIS := $(TOOLS)/schemathesis
 export WASTEWALK_PYTHON := $(CURDIR)/$(READERS)/bin/python
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run watch build test unit browser deployed bench-api lint format template tools mariadb clean
+.PHONY: help run watch build test unit browser access deployed bench-api lint format template tools mariadb clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +34,7 @@ watch: export LAKE_BUCKET := wastewalk-lake
 watch: export TABLE_NAME := wastewalk
 watch: export SOURCE_URL ?= sqlite://$(CURDIR)/.wastewalk/demo.sqlite
 watch: export MAPPING ?= reference
+watch: export ACCESS := iam
 watch: export ORGANISATION_TIME_ZONE ?= Europe/Berlin
 watch: $(LAMBDA)/.made ## Run the functions under cargo lambda watch, for `cargo run -- --invoke http://127.0.0.1:9000`
 	PATH="$(CURDIR)/$(LAMBDA)/bin:$$PATH" cargo lambda watch --ignore-changes --invoke-address 127.0.0.1 --invoke-port 9000
@@ -40,7 +42,7 @@ watch: $(LAMBDA)/.made ## Run the functions under cargo lambda watch, for `cargo
 build: ## Compile everything, tests included
 	cargo build --workspace --all-targets --locked
 
-test: lint template unit browser deployed ## Install what is needed and run every check and every test
+test: lint template unit browser access deployed ## Install what is needed and run every check and every test
 
 unit: tools ## Run the tests: of each crate, and of the whole thread
 	cargo build --workspace --bins --locked
@@ -49,6 +51,10 @@ unit: tools ## Run the tests: of each crate, and of the whole thread
 browser: $(BROWSER)/.made $(SCHEMATHESIS)/.made ## Test the pages in a real Chromium, and the API against its description; the pictures are in target/pages
 	cargo build --package wastewalk --bin wastewalk --locked
 	WASTEWALK_BROWSER="$(CURDIR)/$(BROWSER)" WASTEWALK_SCHEMATHESIS="$(CURDIR)/$(SCHEMATHESIS)/bin/st" node --test tests/browser/pages.test.js
+
+access: $(BROWSER)/.made $(PROVIDER)/.made ## Sign in at a real OpenID Connect provider, in a real Chromium
+	cargo build --package wastewalk --bin wastewalk --locked
+	WASTEWALK_BROWSER="$(CURDIR)/$(BROWSER)" WASTEWALK_PROVIDER="$(CURDIR)/$(PROVIDER)" node --test tests/access/sign-in.test.js
 
 deployed: $(MINISTACK)/.made $(READERS)/.made ## Deploy template.yaml to an emulator of AWS, and run the tests of that
 	cargo build --workspace --bins --locked
@@ -103,6 +109,12 @@ $(BROWSER)/.made: tests/browser/package.json tests/browser/package-lock.json
 	mkdir -p $(BROWSER)
 	cp tests/browser/package.json tests/browser/package-lock.json $(BROWSER)
 	npm ci --prefix $(BROWSER) --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
+$(PROVIDER)/.made: tests/access/package.json tests/access/package-lock.json
+	mkdir -p $(PROVIDER)
+	cp tests/access/package.json tests/access/package-lock.json $(PROVIDER)
+	npm ci --prefix $(PROVIDER) --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 
 $(SAM)/.made: tests/requirements-sam.txt tests/requirements-lint.txt tests/requirements-checkov.txt

@@ -58,6 +58,13 @@ pub struct InvalidSetting {
     expected: &'static str,
 }
 
+impl InvalidSetting {
+    /// A setting that has no default and is not there.
+    pub fn missing(variable: &'static str, expected: &'static str) -> Self {
+        Self { variable, value: String::new(), expected }
+    }
+}
+
 impl LogicSettings {
     /// Reads the environment; what is not set, or empty, has its default.
     ///

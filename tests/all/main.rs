@@ -1,6 +1,7 @@
 //! The promises of the design, each tested through the whole thread: a real source, the real protocols, the functions'
 //! own handlers.
 
+mod access;
 mod cesaw;
 mod changes;
 mod drift;

@@ -64,7 +64,7 @@ def events(kind: str) -> dict[str, dict]:
     return {
         name: event["Properties"]
         for name, function in functions(TEMPLATE).items()
-        for event in function["Properties"]["Events"].values()
+        for event in function["Properties"].get("Events", {}).values()
         if event["Type"] == kind
     }
 
@@ -289,20 +289,27 @@ class Permissions(unittest.TestCase):
             if re.search(r"\.(list|newest_bases|base)\(|Siblings::find|annotator::serve\(", code):
                 self.assertTrue(probed, name)
 
-    def test_the_secrets_are_read_by_intake_alone_and_only_those_that_there_are(self):
-        readers = [it for it in of_type(TEMPLATE, "AWS::IAM::Role") if allowed(it, "secretsmanager:GetSecretValue")]
-        self.assertEqual(readers, ["IntakeRole"])
-        [policy] = RESOURCES["IntakeRole"]["Properties"]["Policies"]
-        conditions = {}
-        for statement in allowed("IntakeRole", "secretsmanager:GetSecretValue"):
-            [conditions[statement["Resource"]["Ref"]]] = [
+    def test_each_secret_is_read_by_whoever_needs_it_alone_and_only_if_there_is_one(self):
+        readers = {
+            (role, name_of(statement["Resource"])): statement
+            for role in of_type(TEMPLATE, "AWS::IAM::Role")
+            for statement in allowed(role, "secretsmanager:GetSecretValue")
+        }
+        conditions = {
+            ("IntakeRole", "SourceSecretArn"): "SourceHasSecret",
+            ("IntakeRole", "PseudonymSecretArn"): "PeopleHavePseudonyms",
+            ("ApiRole", "CookieKey"): "PeopleSignIn",
+            ("ApiRole", "OidcClientSecretArn"): "ClientHasSecret",
+        }
+        self.assertEqual(set(readers), set(conditions))
+        for (role, secret), statement in readers.items():
+            [policy] = RESOURCES[role]["Properties"]["Policies"]
+            [condition] = [
                 it["Fn::If"][0]
                 for it in policy["PolicyDocument"]["Statement"]
                 if "Fn::If" in it and it["Fn::If"][1] == statement
             ]
-        self.assertEqual(
-            conditions, {"SourceSecretArn": "SourceHasSecret", "PseudonymSecretArn": "PeopleHavePseudonyms"}
-        )
+            self.assertEqual(condition, conditions[role, secret], secret)
 
     def test_what_lambda_does_with_the_network_the_code_of_intake_may_not(self):
         network = [it for it in statements("IntakeRole") if listed(it["Action"])[0].startswith("ec2:")]

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import re
 import subprocess
 import time
 import zipfile
@@ -59,7 +58,6 @@ class Stack:
         self.ids = {it["LogicalResourceId"]: it["PhysicalResourceId"] for it in described["StackResources"]}
         self.bucket, self.table = self.ids["LakeBucket"], self.ids["Table"]
         self._make_limits_numbers()
-        self._make_routes()
 
     def _package(self, folder: Path):
         """What `sam build` and `sam package` do, with binaries that Cargo built already."""
@@ -112,31 +110,6 @@ class Stack:
         for mapping in lambdas.list_event_source_mappings()["EventSourceMappings"]:
             limit = int(mapping["ScalingConfig"]["MaximumConcurrency"])
             lambdas.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": limit})
-
-    def _make_routes(self):
-        """MiniStack ignores the OpenAPI body into which SAM writes the routes, so they are made from that body."""
-        processed = self.emulator.client("cloudformation").get_template(StackName=NAME, TemplateStage="Processed")
-        body = processed["TemplateBody"]["Resources"]["HttpApi"]["Properties"]["Body"]
-        api = {"ApiId": self.ids["HttpApi"]}
-        gateway, lambdas = self.emulator.client("apigatewayv2"), self.emulator.client("lambda")
-        for path, methods in body["paths"].items():
-            for method, operation in methods.items():
-                declared = operation["x-amazon-apigateway-integration"]
-                function = self.ids[re.search(r"\$\{(\w+)\.Arn\}", declared["uri"]["Fn::Sub"])[1]]
-                integration = gateway.create_integration(
-                    **api,
-                    IntegrationType=declared["type"].upper(),
-                    IntegrationMethod=declared["httpMethod"],
-                    IntegrationUri=lambdas.get_function_configuration(FunctionName=function)["FunctionArn"],
-                    PayloadFormatVersion=declared["payloadFormatVersion"],
-                )
-                [[scheme]] = operation["security"]
-                gateway.create_route(
-                    **api,
-                    RouteKey=f"{method.upper()} {path}",
-                    AuthorizationType=scheme,
-                    Target=f"integrations/{integration['IntegrationId']}",
-                )
 
     def get(self, path: str, credentials: Credentials | None = CREDENTIALS, **query: str) -> tuple[int, str]:
         """Asks the deployed API, signed with `credentials`: the status and the body."""

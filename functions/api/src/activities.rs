@@ -1,12 +1,14 @@
 //! The activities behind a figure, from the lake, page by page. Their values add up to the figure exactly.
 
+use std::collections::BTreeSet;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use shared::{
-    annotator::declaration::{Insight, Units},
+    annotator::declaration::{Denominator, Insight, Ratio, Units},
     column::{Columns, NoSuchColumn},
-    contribution::{Cell, Shown},
+    contribution::{Cell, Scope, Shown},
     lake::Sha256,
     time::LocalDay,
 };
@@ -14,7 +16,10 @@ use utoipa::ToSchema;
 
 use crate::{
     Api, ApiError, Request,
+    access::{Veil, suppression::hidden_by, veil::sprints_hidden_in_team},
+    division::hidden_kinds,
     evidence::Evidence,
+    figure::{Figure, Status},
     logics::{LogicRun, MissingDay},
     rows::{Adds, Batch, Day, Enough},
     selection::{InvalidParameter, Own, Selection},
@@ -124,9 +129,9 @@ pub struct Activity {
     /// Its name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stereotype_name: Option<String>,
-    /// The person's team.
+    /// The person's team; null where it is hidden from whoever asks.
     pub team_id: Option<String>,
-    /// Its sprint.
+    /// Its sprint; null where it is hidden from whoever asks.
     pub sprint_id: Option<String>,
     /// What it adds, in the figure's unit.
     pub value: i64,
@@ -158,6 +163,10 @@ pub struct Page {
     pub days_missing: Vec<MissingDay>,
     /// What the activities on the pages before this one add up to.
     pub before: i64,
+    /// What activities add that are not listed to whoever asks, because few people have any on their day or of their kind:
+    /// `total` less all that are listed. Left out where all are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<i64>,
     /// The activities that add something, by day.
     pub activities: Vec<Activity>,
     /// Asks for the next page, as the parameter `cursor`; null on the last one.
@@ -254,12 +263,21 @@ pub async fn page(api: &Api, insight: &Insight, question: &Question, evidence: &
     if cursor.as_ref().is_some_and(|cursor| cursor.of != identity) {
         return Err(ApiError::CursorExpired);
     }
+    let withheld = Withheld::of(evidence, insight, question, &columns)?;
     let wanted = |cell: &&Cell| question.stereotype.is_none() || cell.key.stereotype == question.stereotype;
-    let adds_on = |day: &LocalDay| -> i64 {
+    let sum_on = |day: &LocalDay, listed: &dyn Fn(&&Cell) -> bool| -> i64 {
         let cells = evidence.days.get(day).into_iter().flat_map(|day| &day.by_stereotype).filter(wanted);
-        cells.filter(|cell| !cell.lacks(&columns)).map(|cell| adds.in_cell(cell)).sum()
+        cells.filter(|cell| !cell.lacks(&columns)).filter(listed).map(|cell| adds.in_cell(cell)).sum()
     };
-    let total = evidence.days.keys().map(adds_on).sum();
+    let total: i64 = evidence.days.keys().map(|day| sum_on(day, &|_| true)).sum();
+    let adds_on = |day: &LocalDay| -> i64 {
+        if withheld.days.contains(day) {
+            0
+        } else {
+            sum_on(day, &|cell| withheld.lists(cell.key.stereotype.as_deref()))
+        }
+    };
+    let listed: i64 = evidence.days.keys().map(adds_on).sum();
     let mut activities = Vec::new();
     let mut before = 0;
     let mut next = None;
@@ -282,7 +300,7 @@ pub async fn page(api: &Api, insight: &Insight, question: &Question, evidence: &
             next = Some(Cursor { of: identity.clone(), day, row: from_row });
             break;
         }
-        let found = read_day(api, shown, question, &adds, from_row, limit).await?;
+        let found = read_day(api, shown, question, (&adds, &withheld), from_row, limit).await?;
         before += found.before;
         activities.extend(found.activities);
         if let Some(row) = found.rest {
@@ -301,9 +319,64 @@ pub async fn page(api: &Api, insight: &Insight, question: &Question, evidence: &
         logics: evidence.logics(),
         days_missing: evidence.missing.clone(),
         before,
+        withheld: (listed != total).then_some(total - listed),
         activities,
         next: next.as_ref().map(write_cursor),
     })
+}
+
+/// What is not listed of a group to whoever asks. The rows that are listed can be told apart by day, kind, team and
+/// sprint, so each of these has to be about enough people, and so has what is left.
+#[derive(Debug, Clone, Default)]
+struct Withheld {
+    days: BTreeSet<LocalDay>,
+    kinds: BTreeSet<String>,
+    veil: Veil,
+    /// Of a team: its sprints that are hidden among them.
+    sprints: BTreeSet<String>,
+}
+
+impl Withheld {
+    /// # Errors
+    /// If what is asked for is hidden as a whole.
+    fn of(evidence: &Evidence, insight: &Insight, question: &Question, columns: &[String]) -> Result<Self, ApiError> {
+        let group = evidence.group();
+        if group.minimum == 0 {
+            return Ok(Self::default());
+        }
+        let of = |columns: &[String]| {
+            let denominator = Denominator::None;
+            let ratio = Ratio { numerator: columns, denominator: &denominator };
+            Figure::of(ratio, None, group.grounds()).status
+        };
+        let kinds = hidden_kinds(&group, columns);
+        let hidden = group.figure(insight, group.cells()).status == Status::Hidden || of(columns) == Status::Hidden;
+        if hidden || question.stereotype.as_ref().is_some_and(|kind| kinds.contains(kind)) {
+            return Err(ApiError::TooFewPeople(question.request.scope.clone()));
+        }
+        let sprints = match (&evidence.scope, evidence.range) {
+            (Scope::Team(team), Some(range)) => {
+                sprints_hidden_in_team(team, &evidence.days, &evidence.directory, range, group.minimum)
+            }
+            _ => BTreeSet::new(),
+        };
+        // Of one kind only, its days have to be about enough people, too.
+        let wanted = |cell: &&Cell| question.stereotype.is_none() || cell.key.stereotype == question.stereotype;
+        let keyed = group.days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(move |cell| (*day, cell)));
+        let days = hidden_by(keyed.filter(|(_, cell)| wanted(cell)), columns, group.minimum);
+        Ok(Self { days, kinds, veil: evidence.veil.clone(), sprints })
+    }
+
+    fn lists(&self, stereotype: Option<&str>) -> bool {
+        stereotype.is_none_or(|stereotype| !self.kinds.contains(stereotype))
+    }
+
+    /// An activity with what may be said of it.
+    fn masked(&self, mut activity: Activity) -> Activity {
+        activity.team_id.take_if(|team| self.veil.hides_team(team));
+        activity.sprint_id.take_if(|sprint| self.veil.hides_sprint(sprint) || self.sprints.contains(sprint));
+        activity
+    }
 }
 
 /// What a day's file has.
@@ -321,12 +394,13 @@ async fn read_day(
     api: &Api,
     Shown { logic, pointer }: &Shown,
     question: &Question,
-    adds: &Adds,
+    (adds, withheld): (&Adds, &Withheld),
     from_row: usize,
     limit: usize,
 ) -> Result<Found, ApiError> {
     let day = pointer.partition.day;
     let (scope, stereotype, adds) = (question.request.scope.clone(), question.stereotype.clone(), adds.clone());
+    let withheld = withheld.clone();
     let files = Day::fetch(api, pointer, logic, adds.columns().iter()).await?;
     let read = move |found: &mut Found, batch: &Batch, first: usize| {
         for row in 0..batch.rows.len() {
@@ -337,10 +411,13 @@ async fn read_day(
             if !batch.is_of(row, &scope, stereotype.as_deref())? {
                 continue;
             }
+            if !withheld.lists(batch.text("stereotype_code", row)?) {
+                continue;
+            }
             match batch.value(row, &adds)? {
                 0 => {}
                 value if first + row < from_row => found.before += value,
-                value => found.activities.push(activity(batch, row, day, value)?),
+                value => found.activities.push(withheld.masked(activity(batch, row, day, value)?)),
             }
         }
         Ok(Enough::No)
@@ -353,8 +430,6 @@ mod tests {
     use std::sync::Arc;
 
     use shared::contribution::{LogicRecord, Pointer};
-
-    use std::collections::BTreeSet;
 
     use super::*;
     use crate::sample::register;

@@ -13,6 +13,7 @@ use shared::{
 use utoipa::ToSchema;
 
 use crate::{
+    division::hidden_kinds,
     evidence::Group,
     figure::{Distribution, Figure, PartFigure, Status, breakdown},
     hours::{HoursPerSprint, Pace},
@@ -94,6 +95,9 @@ pub struct Answer {
     pub recoverable: Option<HoursPerSprint>,
     /// The same by kind of activity, largest numerator first; empty where it cannot be told apart by it.
     pub by_stereotype: Vec<StereotypeFigure>,
+    /// How many more kinds there are that are hidden: about too few people, or telling of too few.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hidden_kinds: Option<usize>,
     /// What it consists of; empty where it has no declared parts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub breakdown: Vec<PartFigure>,
@@ -109,17 +113,19 @@ pub struct Answer {
 impl Answer {
     /// What `insight` says of `group`; `register` is the one that declares it.
     pub fn of(register: &Register, insight: &Insight, group: &Group) -> Self {
-        let mut figure = Figure::of(insight.ratio(), insight.evidence.as_ref(), group.grounds());
+        let mut figure = group.figure(insight, group.cells());
         if group.range.is_none() {
             figure.reason = Some(NOTHING_CAPTURED.to_owned());
         }
-        let measurable = figure.status != Status::NotMeasurable;
+        let measurable = figure.status.is_told();
         let pace = Pace::of(group).filter(|_| measurable);
         let hours =
             |columns: &[String]| pace.as_ref().filter(|_| !columns.is_empty()).and_then(|pace| pace.whole(columns));
         let is_time = insight.units.numerator == SECONDS;
         let other = insight.recovers() != insight.numerator;
-        let by_stereotype = by_stereotype(insight, group, pace.as_ref());
+        let hidden = figure.status == Status::Hidden;
+        let (by_stereotype, hidden_kinds) =
+            if hidden { (Vec::new(), 0) } else { by_stereotype(insight, group, pace.as_ref()) };
         let parts = if measurable { breakdown(&insight.breakdown, computed(insight, group)) } else { Vec::new() };
         Self {
             id: insight.id.clone(),
@@ -129,10 +135,12 @@ impl Answer {
             hours_per_sprint: hours(&insight.numerator).filter(|_| is_time),
             recoverable: hours(insight.recovers()).filter(|_| other),
             pareto: Pareto {
-                stereotypes: fewest(by_stereotype.iter().filter_map(|kind| kind.numerator)),
+                stereotypes: fewest(by_stereotype.iter().filter_map(|kind| kind.numerator))
+                    .filter(|_| hidden_kinds == 0),
                 parts: fewest(parts.iter().map(|part| part.value)),
             },
             by_stereotype,
+            hidden_kinds: (hidden_kinds > 0).then_some(hidden_kinds),
             breakdown: parts,
             distribution: distribution(register, insight.distribution.as_deref(), group, measurable),
             beside: insight.beside.iter().map(|beside| beside_figure(register, insight, beside, group)).collect(),
@@ -147,8 +155,12 @@ fn computed<'a>(insight: &'a Insight, group: &Group<'a>) -> impl Iterator<Item =
 }
 
 fn beside_figure(register: &Register, insight: &Insight, beside: &Beside, group: &Group) -> BesideFigure {
-    let figure = Figure::of(beside.ratio(), insight.evidence.as_ref(), group.grounds());
-    let measurable = figure.status != Status::NotMeasurable;
+    // What is beside a figure that is hidden is about the same people, more or less.
+    let figure = match group.figure(insight, group.cells()).status {
+        Status::Hidden => Figure::hidden(),
+        _ => Figure::of(beside.ratio(), insight.evidence.as_ref(), group.grounds()),
+    };
+    let measurable = figure.status.is_told();
     BesideFigure {
         id: beside.id.clone(),
         title: beside.title.clone(),
@@ -180,10 +192,13 @@ fn fewest(parts: impl Iterator<Item = i64>) -> Option<usize> {
     (whole > 0).then(|| parts.iter().position(enough).map(|index| index + 1)).flatten()
 }
 
-fn by_stereotype(insight: &Insight, group: &Group, pace: Option<&Pace>) -> Vec<StereotypeFigure> {
+/// What it says of each kind of activity that is not hidden, and how many are.
+fn by_stereotype(insight: &Insight, group: &Group, pace: Option<&Pace>) -> (Vec<StereotypeFigure>, usize) {
     if !insight.by_stereotype {
-        return Vec::new();
+        return (Vec::new(), 0);
     }
+    let columns: Vec<String> = insight.ratio().columns().cloned().collect();
+    let hidden = hidden_kinds(group, &columns);
     let concerned = |cell: &&Cell| {
         let population = insight.numerator.first().map_or(0, |first| cell.population(first).rows);
         population > 0 && !cell.lacks(insight.ratio().columns())
@@ -202,15 +217,18 @@ fn by_stereotype(insight: &Insight, group: &Group, pace: Option<&Pace>) -> Vec<S
             numerator: figure.numerator,
             denominator: figure.denominator,
             ratio: figure.ratio,
-            people: figure.people,
+            people: figure.people.unwrap_or_default(),
             hours_per_sprint: pace
-                .filter(|_| figure.status != Status::NotMeasurable)
+                .filter(|_| figure.status.is_told())
                 .and_then(|pace| pace.of_stereotype(insight.recovers(), stereotype)),
         }
     };
-    let mut figures: Vec<_> = cells.into_iter().map(figure).collect();
+    let all = cells.len();
+    let told = cells.into_iter().filter(|(stereotype, _)| !hidden.contains(*stereotype)).map(figure);
+    let mut figures: Vec<_> = told.collect();
     figures.sort_by_key(|figure| Reverse(figure.numerator));
-    figures
+    let hidden = all - figures.len();
+    (figures, hidden)
 }
 
 #[cfg(test)]
@@ -248,7 +266,7 @@ mod tests {
         assert_eq!(answer.figure.denominator, Some(3 * HOUR));
         assert_eq!(answer.figure.covered_share, Some(0.75));
         assert_eq!(answer.figure.reasons["automatable_not_stated"].rows, 1);
-        assert_eq!((answer.figure.rows, answer.figure.people), (4, 3));
+        assert_eq!((answer.figure.rows, answer.figure.people), (Some(4), Some(3)));
     }
 
     #[test]
@@ -288,7 +306,7 @@ mod tests {
         assert_eq!(answer.figure.numerator, Some(0));
         assert_eq!(answer.figure.denominator, Some(0));
         assert_eq!(answer.figure.ratio, None);
-        assert_eq!((answer.figure.rows, answer.figure.covered_share), (0, None));
+        assert_eq!((answer.figure.rows, answer.figure.covered_share), (Some(0), None));
         let json = serde_json::to_value(&answer).unwrap();
         assert!(json["ratio"].is_null() && json["hours_per_sprint"].is_null(), "{json}");
         assert_eq!(json["status"], "measured");

@@ -36,6 +36,8 @@ impl Sprint {
 pub struct Directory {
     teams: BTreeMap<String, String>,
     people: BTreeMap<String, String>,
+    /// The team that each person is in now.
+    team_of: BTreeMap<String, String>,
     stereotypes: BTreeMap<String, String>,
     sprints: BTreeMap<String, Sprint>,
     identity: String,
@@ -53,6 +55,7 @@ impl Directory {
         Self {
             teams: names(teams),
             people: names(people),
+            team_of: people.iter().filter_map(|person| Some((person.id.clone(), person.team_id.clone()?))).collect(),
             stereotypes: names(stereotypes),
             sprints: sprints.iter().map(|member| (member.id.clone(), sprint(member))).collect(),
             identity: String::new(),
@@ -106,6 +109,16 @@ impl Directory {
     /// The ids of every team.
     pub fn teams(&self) -> impl Iterator<Item = &String> {
         self.teams.keys()
+    }
+
+    /// The team that a person is in now.
+    pub fn team_of(&self, person: &str) -> Option<&str> {
+        self.team_of.get(person).map(String::as_str)
+    }
+
+    /// How many people a team has now.
+    pub fn members_of(&self, team: &str) -> usize {
+        self.team_of.values().filter(|own| *own == team).count()
     }
 
     /// The sprint `id`.

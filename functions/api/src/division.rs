@@ -1,6 +1,9 @@
 //! What a selection is made of: an organisation of teams, a team or a person's work of sprints, a sprint of teams.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use shared::{
@@ -11,8 +14,12 @@ use shared::{
 use utoipa::ToSchema;
 
 use crate::{
+    access::{
+        suppression::{Part, hidden, hidden_by},
+        veil::sprints_hidden_in_team,
+    },
     evidence::{Evidence, Group},
-    figure::{Figure, Grounds, PartFigure, breakdown},
+    figure::{Figure, PartFigure, Status, breakdown},
     selection::{Range, written},
 };
 
@@ -28,31 +35,50 @@ pub struct Division<'a> {
     /// Whether all of it lies in the range.
     pub complete: bool,
     cells: Vec<&'a Cell>,
-    evident: &'a BTreeSet<String>,
+    /// What it is a part of.
+    group: Group<'a>,
+    /// Whether it is hidden from whoever asks.
+    hidden: bool,
+    /// It and its siblings, and what belongs to none of them: where it stands, and the cells of each.
+    among: (usize, Arc<Vec<Vec<&'a Cell>>>),
 }
 
 impl<'a> Division<'a> {
     /// What an insight says of it.
     pub fn figure(&self, insight: &Insight) -> Figure {
-        let cells = self.cells.iter().copied();
-        Figure::of(insight.ratio(), insight.evidence.as_ref(), Grounds { cells, evident: self.evident })
+        if self.hidden || self.is_hidden_among_its_siblings(insight) {
+            return Figure::hidden();
+        }
+        self.group.figure(insight, self.cells.iter().copied())
+    }
+
+    /// Whether what an insight says of it would tell of too few people beside what it says of its siblings.
+    fn is_hidden_among_its_siblings(&self, insight: &Insight) -> bool {
+        let (own, siblings) = &self.among;
+        let columns: Vec<String> = insight.ratio().columns().cloned().collect();
+        let keyed = siblings.iter().enumerate().flat_map(|(index, cells)| cells.iter().map(move |cell| (index, *cell)));
+        hidden_by(keyed, &columns, self.group.minimum).contains(own)
     }
 
     /// The parts of an insight in it.
     pub fn breakdown(&self, insight: &Insight) -> Vec<PartFigure> {
+        if self.figure(insight).status == Status::Hidden {
+            return Vec::new();
+        }
         breakdown(&insight.breakdown, self.cells.iter().copied())
     }
 
-    /// Who worked in it.
-    pub fn people(&self) -> usize {
-        self.cells.iter().flat_map(|cell| &cell.people).collect::<BTreeSet<_>>().len()
+    /// Who worked in it; `None` where it is hidden.
+    pub fn people(&self) -> Option<usize> {
+        let people = self.cells.iter().flat_map(|cell| &cell.people).collect::<BTreeSet<_>>().len();
+        (!self.hidden).then_some(people)
     }
 
-    /// The work in it.
-    pub fn work(&self) -> Extent {
+    /// The work in it; `None` where it is hidden.
+    pub fn work(&self) -> Option<Extent> {
         let mut work = Extent::default();
         self.cells.iter().for_each(|cell| work.add(cell.work));
-        work
+        (!self.hidden).then_some(work)
     }
 }
 
@@ -74,8 +100,11 @@ fn teams(evidence: &Evidence) -> Vec<Division<'_>> {
             days: None,
             complete: true,
             cells: team.cells().collect(),
-            evident: team.evident,
-            scope: team.scope,
+            hidden: team.is_hidden(),
+            scope: team.scope.clone(),
+            // Which teams are hidden of which insight is known already.
+            among: (0, Arc::default()),
+            group: team,
         });
     }
     teams.sort_by(|a, b| a.name.cmp(&b.name));
@@ -89,11 +118,21 @@ fn teams_in_sprint(evidence: &Evidence) -> Vec<Division<'_>> {
             cells.entry(team).or_default().push(cell);
         }
     }
+    let veil = &evidence.veil;
+    let part = |(id, cells): (&&String, &Vec<&Cell>)| Part {
+        fixed: !veil.hides_team(id),
+        hidden: veil.hides_team(id),
+        ..Part::of(cells.iter().copied(), veil.minimum_of(id))
+    };
+    let hidden = hidden(&cells.iter().map(part).collect::<Vec<_>>(), veil.minimum);
+    let siblings: Arc<Vec<Vec<&Cell>>> = Arc::new(cells.values().cloned().collect());
     let mut teams = Vec::new();
-    for (id, cells) in cells {
+    for (index, ((id, cells), hidden)) in cells.into_iter().zip(hidden.parts).enumerate() {
+        let among = (index, Arc::clone(&siblings));
         let scope = Scope::Team(id.clone());
         let name = evidence.directory.name(&scope);
-        teams.push(Division { scope, name, days: None, complete: true, cells, evident: &evidence.evident });
+        let group = Group { minimum: veil.minimum_of(id), ..evidence.group() };
+        teams.push(Division { scope, name, days: None, complete: true, cells, group, hidden, among });
     }
     teams
 }
@@ -118,19 +157,33 @@ pub fn sprints<'a>(group: &Group<'a>, team: Option<&str>) -> Vec<Division<'a>> {
             }
         }
     }
+    let hidden = match (&group.scope, group.minimum) {
+        (Scope::Team(id), 1..) => sprints_hidden_in_team(id, group.days, group.directory, range, group.minimum),
+        _ => BTreeSet::new(),
+    };
     let mut sprints: Vec<_> = group.directory.sprints_in(range, team).collect();
     sprints.sort_by_key(|(id, sprint)| (sprint.days.map(|days| days.from), *id));
-    let division = |(id, sprint): (&String, &crate::directory::Sprint)| {
+    let listed: Vec<&str> = sprints.iter().map(|(id, _)| id.as_str()).collect();
+    let mut siblings: Vec<Vec<&Cell>> = vec![Vec::new(); listed.len() + 1];
+    for cell in group.days.values().flat_map(|day| &day.by_stereotype) {
+        let own = cell.key.sprint.as_deref().and_then(|sprint| listed.iter().position(|id| *id == sprint));
+        siblings[own.unwrap_or(listed.len())].push(cell);
+    }
+    // An organisation's cells do not say their sprint; which of its sprints are hidden is known already.
+    let siblings = Arc::new(if matches!(group.scope, Scope::Team(_)) { siblings } else { Vec::new() });
+    let division = |(index, (id, sprint)): (usize, (&String, &crate::directory::Sprint))| {
         Some(Division {
+            among: (index, Arc::clone(&siblings)),
             cells: cells.remove(id.as_str())?,
             scope: Scope::Sprint(id.clone()),
             name: sprint.name.clone(),
             days: sprint.days,
             complete: sprint.days.is_some_and(|days| range.holds(days)),
-            evident: group.evident,
+            hidden: hidden.contains(id) || matches!(&group.scope, Scope::Organisation if group.veil.hides_sprint(id)),
+            group: group.clone(),
         })
     };
-    sprints.into_iter().filter_map(division).collect()
+    sprints.into_iter().enumerate().filter_map(division).collect()
 }
 
 /// Every day of a sprint from its first on, with the rows of all sprints on it; days on which nobody worked are left
@@ -153,13 +206,15 @@ pub fn by_sprint_day<'a>(group: &Group<'a>) -> Vec<(i64, Division<'a>)> {
             }
         }
     }
-    let division = |(number, cells)| {
-        let name = format!("day {number}");
-        let division =
-            Division { scope: group.scope.clone(), name, days: None, complete: true, cells, evident: group.evident };
-        (number, division)
+    let keyed = cells.iter().flat_map(|(number, cells)| cells.iter().map(move |cell| (*number, *cell)));
+    let hidden = hidden_by(keyed, &[], group.minimum);
+    let siblings: Arc<Vec<Vec<&Cell>>> = Arc::new(cells.values().cloned().collect());
+    let division = |(index, (number, cells)): (usize, (i64, Vec<&'a Cell>))| {
+        let (scope, name, hidden) = (group.scope.clone(), format!("day {number}"), hidden.contains(&number));
+        let (group, among) = (group.clone(), (index, Arc::clone(&siblings)));
+        (number, Division { scope, name, days: None, complete: true, cells, group, hidden, among })
     };
-    cells.into_iter().map(division).collect()
+    cells.into_iter().enumerate().map(division).collect()
 }
 
 /// A part of a selection as the API lists it.
@@ -181,10 +236,10 @@ pub struct Listed {
     pub to: Option<LocalDay>,
     /// Whether all of it lies in the range.
     pub complete: bool,
-    /// Who worked in it.
-    pub people: usize,
-    /// The work in it, in seconds.
-    pub work_seconds: i64,
+    /// Who worked in it; null where it is hidden, because it is about too few people or would tell of too few.
+    pub people: Option<usize>,
+    /// The work in it, in seconds; null where it is hidden.
+    pub work_seconds: Option<i64>,
     /// By insight: what it says of it.
     pub insights: BTreeMap<String, Figure>,
 }
@@ -199,7 +254,7 @@ impl Listed {
             to: division.days.map(|days| days.to),
             complete: division.complete,
             people: division.people(),
-            work_seconds: division.work().seconds,
+            work_seconds: division.work().map(|work| work.seconds),
             insights: insights.map(|insight| (insight.id.clone(), division.figure(insight))).collect(),
         }
     }
@@ -220,11 +275,24 @@ pub struct Kind {
     pub people: usize,
 }
 
-/// Every kind of activity of a group, most work first.
-pub fn kinds(group: &Group) -> Vec<Kind> {
+/// The kinds of activity of a group that are hidden from whoever asks, as far as they have to do with some columns.
+pub fn hidden_kinds(group: &Group, columns: &[String]) -> BTreeSet<String> {
+    let keyed = group.cells().filter_map(|cell| Some((cell.key.stereotype.as_ref()?, cell)));
+    hidden_by(keyed, columns, group.minimum).into_iter().cloned().collect()
+}
+
+/// The days of a group that are hidden from whoever asks, as far as they have to do with some columns.
+pub fn hidden_days(group: &Group, columns: &[String]) -> BTreeSet<LocalDay> {
+    let keyed = group.days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(move |cell| (*day, cell)));
+    hidden_by(keyed, columns, group.minimum)
+}
+
+/// Every kind of activity of a group that is not hidden, most work first, and how many are.
+pub fn kinds(group: &Group) -> (Vec<Kind>, usize) {
+    let hidden = hidden_kinds(group, &[]);
     let mut cells: BTreeMap<&String, Vec<&Cell>> = BTreeMap::new();
     for cell in group.cells() {
-        if let Some(stereotype) = &cell.key.stereotype {
+        if let Some(stereotype) = cell.key.stereotype.as_ref().filter(|stereotype| !hidden.contains(*stereotype)) {
             cells.entry(stereotype).or_default().push(cell);
         }
     }
@@ -237,5 +305,5 @@ pub fn kinds(group: &Group) -> Vec<Kind> {
     };
     let mut kinds: Vec<Kind> = cells.into_iter().map(kind).collect();
     kinds.sort_by_key(|kind| std::cmp::Reverse(kind.work_seconds));
-    kinds
+    (kinds, hidden.len())
 }

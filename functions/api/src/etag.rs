@@ -12,7 +12,7 @@ use crate::Api;
 /// What the answers may be kept for: asked again each time, and by nobody else.
 const KEPT: HeaderValue = HeaderValue::from_static("private, no-cache");
 /// What an answer depends on besides its address.
-const VARIES: HeaderValue = HeaderValue::from_static("accept, accept-encoding");
+const VARIES: HeaderValue = HeaderValue::from_static("accept, accept-encoding, authorization, cookie");
 
 /// A strong entity tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,9 @@ impl Tag {
     pub fn of(api: &Api, uri: &Uri, headers: &HeaderMap, data: &str) -> Self {
         let asked = |name| headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default();
         let identity = format!(
-            "{}\n{}\n{:?}\n{uri}\n{:?}\n{:?}\n{data}",
+            "{}\n{}\n{}\n{:?}\n{uri}\n{:?}\n{:?}\n{data}",
+            // What one person has is no answer to another.
+            api.caller.identity(),
             env!("CODE_VERSION"),
             api.register.logic(),
             api.settings,

@@ -8,15 +8,16 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::{
-    annotator::{Logic, declaration::Insight},
+    annotator::{Logic, Register, declaration::Insight},
     contribution::{Cell, Contribution, LogicRecord, Pointer, Scope, Shown},
     time::LocalDay,
 };
 
 use crate::{
     Api, ApiError,
+    access::{Sight, Veil, sight::Member, veil::Landscape},
     directory::Directory,
-    figure::Grounds,
+    figure::{Figure, Grounds},
     logics::{LogicRun, MissingDay, runs},
     selection::{Range, Request, Selection},
 };
@@ -58,6 +59,8 @@ pub struct Evidence {
     pub missing: Vec<MissingDay>,
     /// What an older logic says, where it was asked for.
     pub earlier: Option<Earlier>,
+    /// What of it is hidden from whoever asks.
+    pub veil: Veil,
 }
 
 /// What an older logic says of a range in which newer ones show days that it has, too.
@@ -93,8 +96,11 @@ impl Basis {
     /// Finds it: the logics, the pointers of the range, and once more per older logic while days are missing.
     ///
     /// # Errors
-    /// If the table or the lake does not answer.
+    /// [`ApiError::TooFewPeople`] of another person; otherwise if the table or the lake does not answer.
     pub async fn find(api: &Api, request: &Request) -> Result<Self, ApiError> {
+        if api.caller.sight.is_strange_to(&request.scope) {
+            return Err(ApiError::TooFewPeople(request.scope.clone()));
+        }
         let logics = api.logics(request.logic.as_ref()).await?;
         let directory = api.directory(request.as_of).await?;
         let newest = api.newest(&logics).await?;
@@ -165,7 +171,8 @@ impl Evidence {
     /// sprints by which the organisation's own contributions could be divided.
     ///
     /// # Errors
-    /// [`ApiError::UnknownScope`] if the source does not have the scope and it has no rows either.
+    /// [`ApiError::UnknownScope`] if the source does not have the scope and it has no rows either;
+    /// [`ApiError::TooFewPeople`] if it is hidden from whoever asks.
     pub async fn of(api: &Api, basis: Basis, with_teams: bool) -> Result<Self, ApiError> {
         let Basis { request, range, newest, shown, missing, directory, logics: _, earlier } = basis;
         let days = contributions(api, &request.scope, &shown).await?;
@@ -187,15 +194,62 @@ impl Evidence {
             shown,
             missing,
             earlier: Earlier::read(api, &request.scope, earlier).await?,
+            veil: Veil::default(),
         };
         if evidence.scope == Scope::Organisation && (with_teams || !evidence.group().has_sprints()) {
-            evidence.teams = evidence.read_teams(api).await?;
+            evidence.teams = evidence.read_teams(api, &evidence.days).await?;
+        }
+        match &api.caller.sight {
+            Sight::Member(member) if !api.caller.sight.is_all_of(&evidence.scope) => {
+                evidence.veil = evidence.veil_for(api, member).await?;
+                // What two logics say of the same few people would tell them apart.
+                evidence.earlier = None;
+            }
+            Sight::Member(_) | Sight::Everything => {}
         }
         Ok(evidence)
     }
 
-    async fn read_teams(&self, api: &Api) -> Result<BTreeMap<String, Days>, ApiError> {
-        let guests = self.days.values().flat_map(|day| &day.by_sprint);
+    /// What of it is hidden from a member. Whatever is not their own team's is seen beside its siblings, so those are read.
+    async fn veil_for(&self, api: &Api, member: &Member) -> Result<Veil, ApiError> {
+        let organisation = match &self.scope {
+            Scope::Organisation => self.days.clone(),
+            _ if self.is_own_team_of(member) => Days::new(),
+            _ => contributions(api, &Scope::Organisation, &self.shown).await?,
+        };
+        let teams = match (self.is_own_team_of(member), self.teams.is_empty()) {
+            (true, _) => BTreeMap::new(),
+            (false, true) => self.read_teams(api, &organisation).await?,
+            (false, false) => self.teams.clone(),
+        };
+        let veil = self.veil_among(member, &api.register, &organisation, &teams);
+        veil.ok_or_else(|| ApiError::TooFewPeople(self.scope.clone()))
+    }
+
+    fn is_own_team_of(&self, member: &Member) -> bool {
+        matches!(&self.scope, Scope::Team(team) if member.is_in(team, &self.directory))
+    }
+
+    /// The veil over the selection among all that `organisation` and `teams` add to its days; `None` where it is hidden.
+    pub(crate) fn veil_among(
+        &self,
+        member: &Member,
+        register: &Register,
+        organisation: &Days,
+        teams: &BTreeMap<String, Days>,
+    ) -> Option<Veil> {
+        let directory = &self.directory;
+        let veil = match self.is_own_team_of(member) {
+            true => Veil::over(member, &self.scope, directory),
+            false => {
+                Landscape { member, directory, range: self.range, organisation, teams }.veil(register, &self.scope)?
+            }
+        };
+        self.group_under(&veil).is_large_enough().then_some(veil)
+    }
+
+    async fn read_teams(&self, api: &Api, organisation: &Days) -> Result<BTreeMap<String, Days>, ApiError> {
+        let guests = organisation.values().flat_map(|day| &day.by_sprint);
         let ids: BTreeSet<&String> =
             self.directory.teams().chain(guests.filter_map(|cell| cell.key.team.as_ref())).collect();
         // Owned, so that the future does not borrow from the set it walks through.
@@ -228,6 +282,10 @@ impl Evidence {
 
     /// The group that the selection is about.
     pub fn group(&self) -> Group<'_> {
+        self.group_under(&self.veil)
+    }
+
+    fn group_under<'a>(&'a self, veil: &'a Veil) -> Group<'a> {
         Group {
             scope: self.scope.clone(),
             range: self.range,
@@ -235,6 +293,8 @@ impl Evidence {
             days: &self.days,
             teams: self.teams.values().collect(),
             evident: &self.evident,
+            minimum: veil.minimum,
+            veil,
         }
     }
 
@@ -244,7 +304,7 @@ impl Evidence {
         Some(Group { days, evident, teams: Vec::new(), ..self.group() })
     }
 
-    /// Each team of the organisation that has rows, as a group of its own.
+    /// Each team of the organisation that has rows, as a group of its own; hidden ones included.
     pub fn team_groups(&self) -> impl Iterator<Item = Group<'_>> {
         let teams = self.teams.iter().filter(|(_, days)| !days.is_empty());
         teams.map(|(id, days)| Group {
@@ -254,6 +314,8 @@ impl Evidence {
             days,
             teams: Vec::new(),
             evident: &self.evident,
+            minimum: self.veil.minimum_of(id),
+            veil: &self.veil,
         })
     }
 }
@@ -305,9 +367,32 @@ pub struct Group<'a> {
     pub teams: Vec<&'a Days>,
     /// See [`Evidence::evident`].
     pub evident: &'a BTreeSet<String>,
+    /// A figure about fewer people than this is hidden; 0 hides nothing.
+    pub minimum: usize,
+    /// What else is hidden.
+    pub veil: &'a Veil,
 }
 
 impl<'a> Group<'a> {
+    /// Whether it has no rows, or enough people behind them.
+    fn is_large_enough(&self) -> bool {
+        let people: BTreeSet<&String> = self.cells().flat_map(|cell| &cell.people).collect();
+        people.len() >= self.minimum || self.cells().all(|cell| cell.total.rows == 0)
+    }
+
+    /// Whether the group itself is hidden.
+    pub fn is_hidden(&self) -> bool {
+        matches!(&self.scope, Scope::Team(team) if self.veil.hides_team(team))
+    }
+
+    /// What an insight says of some of its rows; hidden where all of the figure is.
+    pub fn figure(&self, insight: &Insight, cells: impl Iterator<Item = &'a Cell>) -> Figure {
+        if self.is_hidden() || self.veil.hides_figure(&insight.id, &self.scope) {
+            return Figure::hidden();
+        }
+        Figure::of(insight.ratio(), insight.evidence.as_ref(), self.grounds_of(cells))
+    }
+
     /// What a figure of the whole group is computed from.
     pub fn grounds(&self) -> Grounds<'a, impl Iterator<Item = &'a Cell> + use<'a>> {
         self.grounds_of(self.cells())
@@ -315,7 +400,7 @@ impl<'a> Group<'a> {
 
     /// What a figure of some of its rows is computed from.
     pub fn grounds_of<I: Iterator<Item = &'a Cell>>(&self, cells: I) -> Grounds<'a, I> {
-        Grounds { cells, evident: self.evident }
+        Grounds { cells, evident: self.evident, minimum: self.minimum }
     }
 
     /// Every row once, by day, stereotype, and what else the scope divides by.

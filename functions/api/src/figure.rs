@@ -16,6 +16,8 @@ use shared::{
 
 /// The reason of a figure over no rows at all.
 pub const NO_ACTIVITY: &str = "no_activity";
+/// The reason of a figure that is hidden from whoever asks.
+pub const TOO_FEW_PEOPLE: &str = "too_few_people";
 const NOT_STATED: &str = "not_stated";
 
 /// Whether the rows can tell.
@@ -28,6 +30,15 @@ pub enum Status {
     Partial,
     /// None can.
     NotMeasurable,
+    /// It is about too few people to be shown to whoever asks, or would tell of too few.
+    Hidden,
+}
+
+impl Status {
+    /// Whether there is a figure to show.
+    pub fn is_told(self) -> bool {
+        matches!(self, Status::Measured | Status::Partial)
+    }
 }
 
 /// A ratio of sums.
@@ -50,10 +61,10 @@ pub struct Figure {
     pub ratio: Option<f64>,
     /// Of the seconds that the figure is about, the share that can tell.
     pub covered_share: Option<f64>,
-    /// The rows that the figure is about.
-    pub rows: i64,
-    /// The people behind them.
-    pub people: usize,
+    /// The rows that the figure is about; null where it is hidden.
+    pub rows: Option<i64>,
+    /// The people behind them; null where it is hidden.
+    pub people: Option<usize>,
 }
 
 /// Some rows, and what is known of the organisation in the same days.
@@ -63,9 +74,26 @@ pub struct Grounds<'a, I> {
     pub cells: I,
     /// The evidence columns that are true of some row of the organisation.
     pub evident: &'a BTreeSet<String>,
+    /// A figure about fewer people than this is hidden; 0 hides nothing.
+    pub minimum: usize,
 }
 
 impl Figure {
+    /// What whoever asks is not shown.
+    pub fn hidden() -> Self {
+        Self {
+            status: Status::Hidden,
+            reason: Some(TOO_FEW_PEOPLE.to_owned()),
+            reasons: BTreeMap::new(),
+            numerator: None,
+            denominator: None,
+            ratio: None,
+            covered_share: None,
+            rows: None,
+            people: None,
+        }
+    }
+
     /// What `ratio` is on these `grounds`; not measurable without the evidence `needed`.
     pub fn of<'a>(
         ratio: Ratio<'_>,
@@ -87,6 +115,10 @@ impl Figure {
             if let Denominator::Population(column) = ratio.denominator {
                 population += cell.population(column).seconds;
             }
+        }
+        let few = |measure: &Measure| measure.population.rows > 0 && measure.people.len() < grounds.minimum;
+        if measures.values().any(few) {
+            return Self::hidden();
         }
         let unknown = needed.filter(|needed| !grounds.evident.contains(&needed.column));
         // A figure is no surer than the least sure of its columns.
@@ -126,8 +158,8 @@ impl Figure {
             denominator: denominator.filter(|_| measurable),
             ratio: denominator.filter(|_| measurable).and_then(|denominator| quotient(numerator, denominator)),
             covered_share: quotient(least.covered.seconds, least.population.seconds),
-            rows: first.population.rows,
-            people: first.people.len(),
+            rows: Some(first.population.rows),
+            people: Some(first.people.len()),
         }
     }
 
@@ -286,7 +318,7 @@ mod tests {
         let of = |cells: &[&Cell], denominator: &Denominator| {
             let numerator = ["waste".to_owned()];
             let evident = BTreeSet::new();
-            let grounds = Grounds { cells: cells.iter().copied(), evident: &evident };
+            let grounds = Grounds { cells: cells.iter().copied(), evident: &evident, minimum: 0 };
             Figure::of(Ratio { numerator: &numerator, denominator }, None, grounds)
         };
         for denominator in [

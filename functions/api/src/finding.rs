@@ -105,7 +105,11 @@ pub fn findings_of(register: &Register, settings: &Settings, insight: &Insight, 
     if insight.finding.is_none() {
         return Vec::new();
     }
-    let found = |group: Group| find(settings, insight, &Answer::of(register, insight, &group), &group, evidence);
+    let found = |group: Group| {
+        (!group.is_hidden())
+            .then(|| find(settings, insight, &Answer::of(register, insight, &group), &group, evidence))
+            .flatten()
+    };
     let mut findings: Vec<Finding> = evidence.team_groups().filter_map(found).collect();
     if findings.is_empty() {
         findings.extend(found(evidence.group()));
@@ -164,11 +168,17 @@ fn find(
             hours_per_sprint: start.hours_per_sprint,
             people: start.people,
         }),
-        next_step: next_step(&declared.next_step, start, hours.value, answer.figure.people, hours.basis),
+        next_step: next_step(
+            &declared.next_step,
+            start,
+            hours.value,
+            answer.figure.people.unwrap_or_default(),
+            hours.basis,
+        ),
         team_controls: declared.team_controls,
         confidence: Confidence {
-            rows: answer.figure.rows,
-            people: answer.figure.people,
+            rows: answer.figure.rows.unwrap_or_default(),
+            people: answer.figure.people.unwrap_or_default(),
             status: answer.figure.status,
             covered_share: answer.figure.covered_share,
         },

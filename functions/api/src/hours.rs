@@ -3,10 +3,10 @@
 //! Complete: every local day that the sprint touches lies in the range. Worked: the team's own people have a row of work
 //! in it; only their rows count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use shared::contribution::{Cell, Scope};
+use shared::contribution::{Cell, Measure, Scope};
 use utoipa::ToSchema;
 
 use crate::evidence::Group;
@@ -61,6 +61,8 @@ pub struct Pace<'a> {
     /// The cells of each sprint or day.
     units: Vec<Vec<&'a Cell>>,
     basis: Basis,
+    /// Hours of fewer people than this are not told.
+    minimum: usize,
 }
 
 /// One thing to divide by, and the cells in it: a team's or a person's sprint, or a team's day.
@@ -70,16 +72,17 @@ impl<'a> Pace<'a> {
     /// The pace of `group`; `None` where it worked in no complete sprint, or on no day if it has no sprints.
     pub fn of(group: &Group<'a>) -> Option<Self> {
         match &group.scope {
-            _ if !group.has_sprints() => Self::over(Basis::TenDays, worked_days(group)),
-            Scope::Organisation => Self::over(Basis::TeamAndSprint, complete_sprints(group)),
-            _ => Self::over(Basis::Sprint, complete_sprints(group)),
+            _ if !group.has_sprints() => Self::over(Basis::TenDays, worked_days(group), group.minimum),
+            Scope::Organisation => Self::over(Basis::TeamAndSprint, complete_sprints(group), group.minimum),
+            _ => Self::over(Basis::Sprint, complete_sprints(group), group.minimum),
         }
     }
 
-    fn over<K>(basis: Basis, units: Units<'a, K>) -> Option<Self> {
+    fn over<K>(basis: Basis, units: Units<'a, K>, minimum: usize) -> Option<Self> {
         let worked = |cells: &Vec<&Cell>| cells.iter().any(|cell| cell.work.rows > 0);
         let units: Vec<Vec<&Cell>> = units.into_values().filter(worked).collect();
-        (!units.is_empty()).then_some(Self { units, basis })
+        let told = is_large_enough(units.iter().flatten().copied(), &[], minimum);
+        (!units.is_empty() && told).then_some(Self { units, basis, minimum })
     }
 
     /// The sprints or days whose logic has all of some columns: where a part of one is not known, it is not complete.
@@ -92,7 +95,8 @@ impl<'a> Pace<'a> {
         let seconds = self.known(columns).flatten().map(|cell| cell.sum_of(columns)).sum();
         let days = self.basis == Basis::TenDays;
         let count = self.known(columns).count() as i64;
-        (count > 0).then(|| HoursPerSprint {
+        let told = is_large_enough(self.known(columns).flatten().copied(), columns, self.minimum);
+        (count > 0 && told).then(|| HoursPerSprint {
             value: self.hours(seconds, count),
             basis: self.basis,
             seconds,
@@ -105,11 +109,10 @@ impl<'a> Pace<'a> {
     pub fn of_stereotype(&self, columns: &[String], stereotype: &str) -> Option<f64> {
         let divided = self.basis != Basis::TeamAndSprint;
         let count = self.known(columns).count() as i64;
-        (divided && count > 0).then(|| {
-            let cells = self.known(columns).flatten();
-            let cells = cells.filter(|cell| cell.key.stereotype.as_deref() == Some(stereotype));
-            self.hours(cells.map(|cell| cell.sum_of(columns)).sum(), count)
-        })
+        let cells = self.known(columns).flatten().copied();
+        let cells = cells.filter(|cell| cell.key.stereotype.as_deref() == Some(stereotype));
+        let told = is_large_enough(cells.clone(), columns, self.minimum);
+        (divided && count > 0 && told).then(|| self.hours(cells.map(|cell| cell.sum_of(columns)).sum(), count))
     }
 
     /// One division of whole numbers, so that the result is the nearest number to the truth.
@@ -120,6 +123,19 @@ impl<'a> Pace<'a> {
         };
         (seconds * times) as f64 / (SECONDS_PER_HOUR * count) as f64
     }
+}
+
+/// Whether some cells are empty or have enough people behind them, as far as they have to do with each of some columns.
+fn is_large_enough<'a>(cells: impl Iterator<Item = &'a Cell> + Clone, columns: &[String], minimum: usize) -> bool {
+    let enough = |people: usize, rows: i64| rows == 0 || people >= minimum;
+    let of_column = |column: &String| {
+        let mut measure = Measure::default();
+        cells.clone().for_each(|cell| cell.add_to(column, &mut measure));
+        enough(measure.people.len(), measure.population.rows)
+    };
+    let people: BTreeSet<&String> = cells.clone().flat_map(|cell| &cell.people).collect();
+    minimum == 0
+        || (enough(people.len(), cells.clone().map(|cell| cell.work.rows).sum()) && columns.iter().all(of_column))
 }
 
 /// The cells in complete sprints, by team and sprint. Only a team's own people count in its sprint; a person counts

@@ -5,6 +5,7 @@
 //! `routes`, [`page`] and [`problem`] turn it into responses. Nothing here knows an annotator by name: which figures
 //! there are, and what they mean, is what the register's declarations say.
 
+pub mod access;
 pub mod activities;
 pub mod answer;
 pub mod compare;
@@ -52,7 +53,13 @@ pub use routes::router;
 pub use selection::Request;
 
 use crate::{
-    answer::Answer, directory::Directory, evidence::Evidence, finding::Finding, logics::LogicRun, selection::Selection,
+    access::{Access, Caller},
+    answer::Answer,
+    directory::Directory,
+    evidence::Evidence,
+    finding::Finding,
+    logics::LogicRun,
+    selection::Selection,
     settings::Settings,
 };
 
@@ -68,6 +75,10 @@ pub struct Api {
     settings: Arc<Settings>,
     time_zone: Tz,
     directory: Arc<RwLock<Option<ReadDirectory>>>,
+    /// Whom it answers: the operator, until a request comes from somebody else.
+    caller: Arc<Caller>,
+    /// Who is let in where requests come from elsewhere.
+    access: Arc<Access>,
 }
 
 /// A directory and when it was read.
@@ -75,7 +86,7 @@ type ReadDirectory = (Instant, Arc<Directory>);
 
 impl Api {
     /// Answers from `lake` and `store` what `register` declares; `time_zone` is the organisation's, which decides the
-    /// local days of its sprints.
+    /// local days of its sprints. It answers the operator who has made it; its router answers nobody until [`Api::admitting`].
     pub fn new(
         lake: Lake,
         store: ContributionStore,
@@ -83,7 +94,26 @@ impl Api {
         settings: Settings,
         time_zone: Tz,
     ) -> Self {
-        Self { lake, store, register, settings: Arc::new(settings), time_zone, directory: Arc::default() }
+        Self {
+            lake,
+            store,
+            register,
+            settings: Arc::new(settings),
+            time_zone,
+            directory: Arc::default(),
+            caller: Arc::new(Caller::operator()),
+            access: Arc::default(),
+        }
+    }
+
+    /// The same, whose router lets in whom `access` says. Without it nobody is.
+    pub fn admitting(self, access: Access) -> Self {
+        Self { access: Arc::new(access), ..self }
+    }
+
+    /// The same for somebody else.
+    pub fn answering(self, caller: Arc<Caller>) -> Self {
+        Self { caller, ..self }
     }
 
     /// Names and sprints, as they are or as they were known `as_of` then.

@@ -19,8 +19,9 @@ use utoipa::ToSchema;
 use crate::{
     Api, ApiError, Request,
     activities::{identity, read_cursor, write_cursor},
+    division::hidden_days,
     evidence::Evidence,
-    figure::Figure,
+    figure::Status,
     freshness::{Record, read_record},
     logics::{LogicRun, VersionNote},
     openapi,
@@ -76,8 +77,8 @@ pub struct Lineage {
     pub numerator: Option<i64>,
     /// And below; null where there is none.
     pub denominator: Option<i64>,
-    /// What the days on the pages before this one add up to above the line.
-    pub before: i64,
+    /// What the days on the pages before this one add up to above the line; null where a day of the range is hidden.
+    pub before: Option<i64>,
     /// What both are counted in.
     #[schema(value_type = openapi::Units)]
     pub units: Units,
@@ -122,8 +123,8 @@ pub struct Origin {
     pub base: String,
     /// Of the object's bytes.
     pub sha256: String,
-    /// The rows of the object, in all scopes.
-    pub rows: i64,
+    /// The rows of the object, in all scopes; null where the day is hidden from whoever asks, as its numbers are.
+    pub rows: Option<i64>,
     /// The run that captured it; null if it was cut off before it could leave its record.
     pub run: Option<RunOrigin>,
     /// The annotations that decide the figure, inputs first.
@@ -179,6 +180,13 @@ pub async fn of_evidence(
     question: &Question,
     evidence: &Evidence,
 ) -> Result<Lineage, ApiError> {
+    let group = evidence.group();
+    let figure = group.figure(insight, group.cells());
+    if figure.status == Status::Hidden {
+        return Err(ApiError::TooFewPeople(evidence.scope.clone()));
+    }
+    let columns: Vec<String> = insight.ratio().columns().cloned().collect();
+    let hidden = hidden_days(&group, &columns);
     let mut asked = format!("{:?}", (&insight.id, &question.request.scope));
     for Shown { logic, pointer } in &evidence.shown {
         asked.push_str(&format!(";{} {}", logic.logic, pointer.partition));
@@ -198,8 +206,6 @@ pub async fn of_evidence(
     let known = |shown: &&Shown| shown.logic.folds(insight.ratio().columns());
     let before = evidence.shown.iter().filter(passed).filter(known);
     let before = before.map(|shown| sum_on(evidence, shown.pointer.partition.day, &adds)).sum();
-    let group = evidence.group();
-    let figure = Figure::of(insight.ratio(), insight.evidence.as_ref(), group.grounds());
     let mut runs: BTreeMap<Generation, Option<RunOrigin>> = BTreeMap::new();
     let mut days = Vec::new();
     for shown in behind.by_ref().take(question.limit) {
@@ -208,7 +214,7 @@ pub async fn of_evidence(
             Some(run) => run.clone(),
             None => runs.entry(generation).or_insert(run(api, generation).await?).clone(),
         };
-        days.push(origin(api, insight, evidence, shown, run).await?);
+        days.push(origin(api, insight, (evidence, &hidden), shown, run).await?);
     }
     let last = days.last().filter(|_| behind.next().is_some());
     Ok(Lineage {
@@ -216,7 +222,7 @@ pub async fn of_evidence(
         insight: insight.id.clone(),
         numerator: figure.numerator,
         denominator: figure.denominator,
-        before,
+        before: hidden.is_empty().then_some(before),
         units: insight.units.clone(),
         rules: rules(api, insight, evidence),
         logics: evidence.logics(),
@@ -266,7 +272,7 @@ fn rules(api: &Api, insight: &Insight, evidence: &Evidence) -> Vec<Rule> {
 async fn origin(
     api: &Api,
     insight: &Insight,
-    evidence: &Evidence,
+    (evidence, hidden): (&Evidence, &BTreeSet<LocalDay>),
     Shown { logic, pointer }: &Shown,
     run: Option<RunOrigin>,
 ) -> Result<Origin, ApiError> {
@@ -282,7 +288,8 @@ async fn origin(
             key: key.map(ToString::to_string),
         });
     }
-    let known = logic.folds(insight.ratio().columns());
+    let told = !hidden.contains(&partition.day);
+    let known = told && logic.folds(insight.ratio().columns());
     let sum = |adds: Adds| sum_on(evidence, partition.day, &adds);
     let numerator = known.then(|| sum(Adds::Values(insight.numerator.clone())));
     Ok(Origin {
@@ -293,7 +300,7 @@ async fn origin(
         generation: partition.generation,
         base: LakeKey::Activities { partition, sha256: pointer.base }.to_string(),
         sha256: pointer.base.to_string(),
-        rows: pointer.total.rows,
+        rows: told.then_some(pointer.total.rows),
         run,
         annotations,
     })

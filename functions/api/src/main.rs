@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use api::{Api, settings::Settings};
+use api::{Api, access::Access, settings::Settings};
 use shared::{annotator::Register, deployment::Deployment, settings::LogicSettings, telemetry};
 
 #[tokio::main]
@@ -13,6 +13,7 @@ async fn main() -> ExitCode {
         let register = Arc::new(Register::built_in(&logic)?);
         let (lake, store) = (deployment.lake()?, deployment.contributions()?);
         let api = Api::new(lake, store, register, Settings::from_env()?, logic.organisation_time_zone);
+        let api = api.admitting(Access::from_env().await?);
         lambda_http::run(api::router(api)).await
     })
     .await

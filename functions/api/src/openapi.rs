@@ -23,6 +23,33 @@ use utoipa::{
 )]
 pub struct Description;
 
+/// Says of every address that it wants to know who asks, and what it answers whom it does not know or may not tell.
+pub fn say_who_may_ask(description: &mut utoipa::openapi::OpenApi) {
+    use utoipa::openapi::{
+        Components, ContentBuilder, Ref, ResponseBuilder,
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    };
+    let refusal = |text: &str| {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("ProblemDocument"))).build();
+        ResponseBuilder::new().description(text).content("application/problem+json", content).build()
+    };
+    for path in description.paths.paths.values_mut() {
+        if let Some(operation) = &mut path.get {
+            let responses = &mut operation.responses.responses;
+            let unknown = refusal("Nobody is signed in, or the token is not taken");
+            let hidden = refusal("It is about too few people for whoever asks, or they have no role");
+            responses.insert("401".to_owned(), unknown.into());
+            responses.insert("403".to_owned(), hidden.into());
+        }
+    }
+    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    let components = description.components.get_or_insert_with(Components::new);
+    components.add_security_scheme("bearer", bearer);
+    // A deployment that is closed by the gateway, and the local stack, ask for no token.
+    description.security =
+        Some(vec![SecurityRequirement::default(), SecurityRequirement::new("bearer", Vec::<String>::new())]);
+}
+
 /// Rows and their durations: [`shared::contribution::Extent`].
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Extent {

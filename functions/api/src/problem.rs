@@ -26,6 +26,9 @@ pub enum ApiError {
     /// The question is about someone whom neither the source nor any row mentions.
     #[error("there is no {0}")]
     UnknownScope(Scope),
+    /// The question is about too few people for whoever asks, or would tell of too few.
+    #[error("what {0} did is about too few people")]
+    TooFewPeople(Scope),
     /// The question is about an insight that there is not.
     #[error("there is no insight {0}")]
     UnknownInsight(String),
@@ -77,6 +80,66 @@ impl Problem {
         detail: Cow::Borrowed("Use GET or HEAD."),
     };
 
+    /// Nobody is let in without saying who they are.
+    pub const NOT_SIGNED_IN: Self = Self {
+        status: StatusCode::UNAUTHORIZED,
+        name: "not-signed-in",
+        title: "You are not signed in",
+        detail: Cow::Borrowed(
+            "Say who you are: people sign in at /sign-in, programs send a token of the identity provider as \
+             `Authorization: Bearer …`, where the deployment has one.",
+        ),
+    };
+
+    /// A bearer token that is not believed.
+    pub const INVALID_TOKEN: Self = Self {
+        status: StatusCode::UNAUTHORIZED,
+        name: "invalid-token",
+        title: "The token is not taken",
+        detail: Cow::Borrowed(
+            "It has expired, or it is not signed by the identity provider of this deployment for its audience. Ask the \
+             provider for a new one; the log says what was wrong.",
+        ),
+    };
+
+    /// Somebody whom the provider knows, and we do not.
+    pub const NO_ROLE: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        name: "no-role",
+        title: "You have no role here",
+        detail: Cow::Borrowed(
+            "You are who you say you are, but nobody has given you a role in wastewalk. Ask whoever administers your \
+             identity provider for one.",
+        ),
+    };
+
+    /// Signing in did not come to anything.
+    pub const SIGN_IN_FAILED: Self = Self {
+        status: StatusCode::UNAUTHORIZED,
+        name: "sign-in-failed",
+        title: "You were not signed in",
+        detail: Cow::Borrowed(
+            "The identity provider did not let you in, or its answer was not for this browser. Go on to try again; the \
+             log says what was wrong.",
+        ),
+    };
+
+    /// The provider cannot be asked.
+    pub const SIGN_IN_UNAVAILABLE: Self = Self {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        name: "sign-in-unavailable",
+        title: "The identity provider does not answer",
+        detail: Cow::Borrowed("Nobody can be let in until it does. Try again in a minute; the cause is in the log."),
+    };
+
+    /// A form that did not come from a page of ours.
+    pub const FOREIGN_FORM: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        name: "foreign-form",
+        title: "This did not come from a page of yours",
+        detail: Cow::Borrowed("You are still signed in. Sign out by the button on a page of wastewalk."),
+    };
+
     /// The answer is larger than a function may give.
     pub const TOO_MUCH: Self = Self {
         status: StatusCode::BAD_REQUEST,
@@ -121,6 +184,16 @@ impl From<&ApiError> for Problem {
                 detail: Cow::Owned(format!(
                     "parameter `scope`: the source has no {scope} and there are no rows of it in the range; \
                      check the id, or choose a range in which it has rows."
+                )),
+            },
+            ApiError::TooFewPeople(scope) => Self {
+                status: StatusCode::FORBIDDEN,
+                name: "too-few-people",
+                title: "This is about too few people",
+                detail: Cow::Owned(format!(
+                    "{scope} is not shown to you in these days: it is about fewer people than a group must have, or would \
+                     tell of so few by comparison with what is shown. Ask about your own team, a longer range or a larger \
+                     group."
                 )),
             },
             ApiError::UnknownInsight(id) => Self {

@@ -1,6 +1,6 @@
 //! The router: addresses to answers.
 
-use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -24,6 +24,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Api, ApiError, Request,
+    access::{Caller, gate, sign_in},
     activities::{self, Question, Side},
     answer::Answer,
     compare::{self, Comparison},
@@ -34,7 +35,7 @@ use crate::{
     freshness::Health,
     lineage::{self, Lineage},
     logics::{ListedLogic, LogicRun, MissingDay},
-    openapi::{ComparisonParameters, Description, ProblemDocument, SelectionParameters},
+    openapi::{self, ComparisonParameters, Description, ProblemDocument, SelectionParameters},
     page::{self, Frame},
     problem::Problem,
     quality::Quality,
@@ -52,7 +53,8 @@ const MOST_BYTES: u64 = 4_500_000;
 
 /// Every address of the API. The same router serves Lambda, the local stack and the tests.
 pub fn router(api: Api) -> Router {
-    let (router, description) = described().split_for_parts();
+    let (router, mut description) = described().split_for_parts();
+    openapi::say_who_may_ask(&mut description);
     router
         .route("/openapi.json", get(async move || Json(description)))
         .route("/", get(show_overview))
@@ -64,8 +66,10 @@ pub fn router(api: Api) -> Router {
         .route("/logics", get(show_logics))
         .route("/assets/style.css", get(style))
         .route("/assets/icon.svg", get(icon))
+        .merge(sign_in::routes())
         .fallback(not_found)
         .method_not_allowed_fallback(|uri: Uri| async move { refuse(&uri, Problem::METHOD_NOT_ALLOWED) })
+        .layer(from_fn_with_state(api.clone(), gate::admit))
         .layer(from_fn(bounded))
         .layer(CompressionLayer::new())
         .layer(map_response(secure))
@@ -102,15 +106,17 @@ async fn summarise(State(api): State<Api>, mut request: extract::Request, next: 
     response
 }
 
-/// The API whose reading counts for this request.
+/// The API whose reading counts for this request, and which answers whoever makes it.
 struct Counted(Api);
 
 impl FromRequestParts<Api> for Counted {
-    type Rejection = Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        // Whom nobody has let in is answered nothing, however they came here.
+        let caller = parts.extensions.get::<Arc<Caller>>().cloned().ok_or(Problem::NOT_SIGNED_IN)?;
         let traffic = parts.extensions.get::<Traffic>().cloned().unwrap_or_default();
-        Ok(Self(Api { lake: api.lake.counted_by(&traffic), ..api.clone() }))
+        Ok(Self(Api { lake: api.lake.counted_by(&traffic), ..api.clone() }.answering(caller)))
     }
 }
 
@@ -169,6 +175,9 @@ struct Sprints {
 #[derive(Serialize, ToSchema)]
 struct Stereotypes {
     stereotypes: Vec<Kind>,
+    /// How many more there are that are hidden: about too few people, or telling of too few.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden: Option<usize>,
 }
 
 fn about<T: Serialize>(evidence: &Evidence, answer: T) -> Response {
@@ -660,7 +669,8 @@ async fn get_stereotypes(Counted(api): Counted, uri: Uri, headers: HeaderMap) ->
     let asked = Asked { api: &api, uri: &uri, headers: &headers };
     asked
         .answer(&request(&pairs(&uri)?)?, false, async |evidence| {
-            Ok(about(evidence, Stereotypes { stereotypes: kinds(&evidence.group()) }))
+            let (stereotypes, hidden) = kinds(&evidence.group());
+            Ok(about(evidence, Stereotypes { stereotypes, hidden: (hidden > 0).then_some(hidden) }))
         })
         .await
 }
@@ -761,7 +771,8 @@ async fn made_from(
         return Ok(unchanged);
     }
     let evidence = Evidence::of(api, basis, with_teams).await.map_err(Problem::from)?;
-    let frame = Frame::of(&evidence.logic, request, &evidence, health);
+    let caller = Some(Arc::clone(&api.caller));
+    let frame = Frame { caller, ..Frame::of(&evidence.logic, request, &evidence, health) };
     let mut response = Html(render(frame, &evidence).await?).into_response();
     tag.name(&mut response);
     Ok(response)
@@ -968,7 +979,7 @@ mod tests {
     use shared::{contribution::ContributionStore, lake::Lake};
 
     use super::*;
-    use crate::{sample::register, settings::Settings};
+    use crate::{access::Access, sample::register, settings::Settings};
 
     /// A router whose storage refuses every connection.
     fn without_storage() -> Router {
@@ -987,7 +998,8 @@ mod tests {
         }
         let lake = Lake::new(client!(aws_sdk_s3), "secret-bucket");
         let store = ContributionStore::new(client!(aws_sdk_dynamodb), "secret-table");
-        router(Api::new(lake, store, register(), Settings::default(), chrono_tz::Tz::UTC))
+        let api = Api::new(lake, store, register(), Settings::default(), chrono_tz::Tz::UTC);
+        router(api.admitting(Access::As(Arc::new(Caller::operator()))))
     }
 
     async fn ask(method: Method, uri: &str) -> (StatusCode, HeaderMap, String) {

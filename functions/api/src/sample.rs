@@ -17,6 +17,7 @@ use shared::{
 };
 
 use crate::{
+    access,
     directory::Directory,
     evidence::{Days, Evidence},
     selection::{Range, Request},
@@ -194,6 +195,7 @@ pub fn evidence(scope: &str, range: (&str, &str), rows: &[Row], teams: &[Member]
         shown: Vec::new(),
         missing: Vec::new(),
         earlier: None,
+        veil: crate::access::Veil::default(),
         logic: register().logic().clone(),
         request: Request::default(),
         days_captured: range.days() as usize,
@@ -206,6 +208,33 @@ pub fn evidence(scope: &str, range: (&str, &str), rows: &[Row], teams: &[Member]
             })
             .collect(),
     }
+}
+
+/// The same as somebody sees it who is a member; `None` where it is hidden from them. `people` are who there is, with
+/// their teams.
+pub fn seen_by(
+    member: &access::sight::Member,
+    scope: &str,
+    rows: &[Row],
+    people: &[(&str, &str)],
+    sprints: &[Member],
+) -> Option<Evidence> {
+    let teams: BTreeSet<&str> = people.iter().map(|(_, team)| *team).collect();
+    let teams: Vec<Member> = teams.into_iter().map(|team| named(team, team)).collect();
+    let in_team = |(id, team): &(&str, &str)| Member { team_id: Some((*team).to_owned()), ..named(id, id) };
+    let people: Vec<Member> = people.iter().map(in_team).collect();
+    let (from, to) = (rows.iter().map(|row| row.day).min()?, rows.iter().map(|row| row.day).max()?.plus(1));
+    let (from, to) = (from.to_string(), to.to_string());
+    let mut seen = evidence(scope, (&from, &to), rows, &teams, sprints);
+    seen.directory = Arc::new(Directory::new(&teams, &people, sprints, &[], Tz::UTC));
+    let mut scopes = fold(rows);
+    let organisation = scopes.remove(&Scope::Organisation).unwrap_or_default();
+    let by_team = scopes.into_iter().filter_map(|(scope, days)| match scope {
+        Scope::Team(id) => Some((id, days)),
+        _ => None,
+    });
+    seen.veil = seen.veil_among(member, &register(), &organisation, &by_team.collect())?;
+    Some(seen)
 }
 
 /// Four teams over 91 days in two-week sprints. Platform is the reference case: 8 people, 80 h a sprint each, 23 % of

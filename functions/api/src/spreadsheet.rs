@@ -120,8 +120,8 @@ fn figure(figure: &Figure) -> [Cell; 8] {
         Cell::word(figure.status),
         figure.reason.clone().into(),
         figure.covered_share.into(),
-        Cell::Whole(figure.rows),
-        Cell::Whole(figure.people as i64),
+        figure.rows.into(),
+        figure.people.map(|people| people as i64).into(),
     ]
 }
 

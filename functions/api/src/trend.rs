@@ -1,6 +1,6 @@
 //! A figure period by period: days, ISO weeks, months or sprints.
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
 use chrono::Datelike;
 use serde::Serialize;
@@ -12,9 +12,10 @@ use shared::{
 use utoipa::ToSchema;
 
 use crate::{
+    access::suppression::hidden_by,
     division::sprints,
     evidence::{Earlier, Evidence, Group},
-    figure::{Figure, Grounds},
+    figure::{Figure, Status},
     selection::{InvalidParameter, Range},
 };
 
@@ -180,7 +181,7 @@ impl Course {
         if granularity == Granularity::Day {
             let series = self.earlier.iter_mut().map(|series| &mut series.periods);
             let all = std::iter::once(&mut self.periods).chain(series);
-            all.for_each(|periods| periods.retain(|period| period.figure.rows > 0));
+            all.for_each(|periods| periods.retain(|period| period.figure.rows != Some(0)));
         }
         self
     }
@@ -278,7 +279,7 @@ pub fn trend(insight: &Insight, group: &Group, granularity: Granularity) -> Vec<
 pub fn figure_in(insight: &Insight, group: &Group, days: Range) -> Figure {
     let days = (days.from < days.to).then(|| group.days.range(days.from..days.to));
     let cells = days.into_iter().flatten().flat_map(|(_, day)| &day.by_stereotype);
-    Figure::of(insight.ratio(), insight.evidence.as_ref(), group.grounds_of(cells))
+    group.figure(insight, cells)
 }
 
 fn by_calendar(insight: &Insight, group: &Group, range: Range, worked: Range, granularity: Granularity) -> Vec<Period> {
@@ -288,11 +289,13 @@ fn by_calendar(insight: &Insight, group: &Group, range: Range, worked: Range, gr
     }
     let year = |whole: &Range| whole.from.0.iso_week().year();
     let years = wholes.first().map(year) != wholes.last().map(year);
+    let hidden = hidden_periods(insight, group, &wholes);
     let mut periods: Vec<Period> = Vec::new();
     let mut before: Option<Range> = None;
     for whole in wholes {
         let days = Range { from: whole.from.max(range.from), to: whole.to.min(range.to) };
-        let figure = figure_in(insight, group, days);
+        let is_hidden = hidden.contains(&whole.from);
+        let figure = if is_hidden { Figure::hidden() } else { figure_in(insight, group, days) };
         let change = before.filter(|before| range.from <= before.from && whole.from >= range.from).and_then(|before| {
             let same = Range { from: before.from, to: before.from.plus(days.days()).min(before.to) };
             let same = if days == whole { before } else { same };
@@ -300,9 +303,19 @@ fn by_calendar(insight: &Insight, group: &Group, range: Range, worked: Range, gr
         });
         let name = name_of(whole.from, granularity, years);
         periods.push(Period { name, from: days.from, to: days.to, complete: days == whole, change, figure });
-        before = Some(whole);
+        // A change from what is hidden would tell it.
+        before = (!is_hidden).then_some(whole);
     }
     periods
+}
+
+/// The first days of the periods that are hidden among them: together they are the figure of the range.
+fn hidden_periods(insight: &Insight, group: &Group, wholes: &[Range]) -> BTreeSet<LocalDay> {
+    let columns: Vec<String> = insight.ratio().columns().cloned().collect();
+    let period = |day: &LocalDay| wholes.iter().rev().find(|whole| whole.from <= *day).map(|whole| whole.from);
+    let keyed = group.days.iter().filter_map(|(day, adds)| Some((period(day)?, adds)));
+    let keyed = keyed.flat_map(|(first, adds)| adds.by_stereotype.iter().map(move |cell| (first, cell)));
+    hidden_by(keyed, &columns, group.minimum)
 }
 
 /// The whole period that `day` lies in.
@@ -343,6 +356,7 @@ fn by_sprint(insight: &Insight, group: &Group, range: Range) -> Vec<(String, Per
         let Some(whole) = sprint.days else { continue };
         let days = Range { from: whole.from.max(range.from), to: whole.to.min(range.to) };
         let figure = sprint.figure(insight);
+        let told = figure.status != Status::Hidden;
         let comparable = before.take().filter(|(before, _)| range.from <= before.from && whole.from >= range.from);
         let change = comparable.and_then(|(before, id)| {
             // A whole sprint counts all its rows, also those on days outside of it.
@@ -352,7 +366,7 @@ fn by_sprint(insight: &Insight, group: &Group, range: Range) -> Vec<(String, Per
         let Scope::Sprint(id) = sprint.scope else { continue };
         let Range { from, to } = days;
         periods.push((id.clone(), Period { name: sprint.name, from, to, complete: sprint.complete, change, figure }));
-        before = Some((whole, id));
+        before = told.then_some((whole, id));
     }
     periods
 }
@@ -360,8 +374,7 @@ fn by_sprint(insight: &Insight, group: &Group, range: Range) -> Vec<(String, Per
 /// A sprint's figure of the rows before a day.
 fn sprint_until(insight: &Insight, group: &Group, sprint: &str, until: LocalDay) -> Figure {
     let cells = group.days.range(..until).flat_map(|(_, day)| cells_of(group, sprint, day));
-    let grounds = Grounds { cells, evident: group.evident };
-    Figure::of(insight.ratio(), insight.evidence.as_ref(), grounds)
+    group.figure(insight, cells)
 }
 
 /// A sprint's cells among those of a day.

@@ -114,7 +114,11 @@ fn print(comparison: &Comparison) {
     }
     let Some(flips) = &comparison.flips else { return };
     let amount = |number: i64| amount(number, &flips.unit);
-    println!("\n{} activities flipped, together {}", flips.count, amount(flips.difference));
+    println!(
+        "\n{} activities flipped, together {}",
+        flips.count.unwrap_or_default(),
+        amount(flips.difference.unwrap_or_default())
+    );
     for kind in &flips.by_stereotype {
         let (old, new) = (amount(kind.old), amount(kind.new));
         println!("{:<29} {:>6} activities {old:>12} → {new:>12}", kind.name, kind.activities);

@@ -128,7 +128,9 @@ impl Template {
     fn add_function(&mut self, logical_id: &str, function: &Node) -> Result<(), TemplateError> {
         let properties = function.get("Properties")?;
         let binary = function.get("Metadata")?.get("BuildProperties")?.get("Binary")?.text()?;
-        for (_, event) in properties.get("Events")?.entries()? {
+        // Whoever answers requests is woken by nothing; the local stack itself serves them.
+        let Some(events) = properties.find("Events") else { return Ok(()) };
+        for (_, event) in events.entries()? {
             let source = event.get("Properties")?;
             match event.get("Type")?.text()?.as_str() {
                 "SQS" => self.consumers.push(Consumer {
@@ -147,9 +149,7 @@ impl Template {
                     let every = source.get("ScheduleExpression")?.rate()?;
                     self.schedules.insert(binary.clone(), every);
                 }
-                // Served by the local stack itself.
-                "HttpApi" => {}
-                _ => return Err(event.get("Type")?.unexpected("SQS, ScheduleV2 or HttpApi")),
+                _ => return Err(event.get("Type")?.unexpected("SQS or ScheduleV2")),
             }
         }
         Ok(())
@@ -698,8 +698,28 @@ mod tests {
             function.then(|| resource.get("Properties").unwrap().get("Role").unwrap().arn().unwrap())
         });
         assert_eq!(named, functions.collect());
-        let auth = resources.get("HttpApi").unwrap().get("Properties").unwrap().get("Auth").unwrap();
-        assert_eq!(auth.get("DefaultAuthorizer").unwrap().text().unwrap(), "AWS_IAM");
+    }
+
+    #[test]
+    fn every_route_is_closed_unless_people_sign_in_and_then_the_function_asks_who_they_are() {
+        let root: Value = serde_yaml_ng::from_str(BUILT_IN).unwrap();
+        let either = |open: &str, closed: &str| {
+            let texts = ["PeopleSignIn", open, closed].map(|text| Value::String(text.to_owned()));
+            Value::Sequence(texts.into())
+        };
+        let chosen = |value: &Value| match value {
+            Value::Tagged(tagged) if tagged.tag == "If" => tagged.value.clone(),
+            other => other.clone(),
+        };
+        let resources = root["Resources"].as_mapping().unwrap();
+        let routes = resources.values().filter(|resource| resource["Type"] == "AWS::ApiGatewayV2::Route");
+        let routes: Vec<&Value> = routes.map(|route| &route["Properties"]).collect();
+        assert_eq!(routes.len(), 3);
+        for route in routes {
+            assert_eq!(chosen(&route["AuthorizationType"]), either("NONE", "AWS_IAM"), "{:?}", route["RouteKey"]);
+        }
+        let environment = &root["Resources"]["Api"]["Properties"]["Environment"]["Variables"];
+        assert_eq!(chosen(&environment["ACCESS"]), either("openid", "iam"));
     }
 
     #[test]

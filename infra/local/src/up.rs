@@ -6,11 +6,21 @@ use std::{
     io::IsTerminal,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context, bail};
-use api::{Overview, Request, answer::Answer, finding::reading};
+use api::{
+    Overview, Request,
+    access::{
+        Access, Caller, OpenId,
+        settings::{AccessSettings, MINIMUM_GROUP},
+    },
+    answer::Answer,
+    finding::reading,
+};
 use axum::{
     http::{StatusCode, header},
     middleware::{self, Next},
@@ -20,7 +30,7 @@ use chrono_tz::Tz;
 use clap::{Args, ValueEnum};
 use hyper::Uri;
 use intake::{address::Address, mapping::Mapping, record::RunRecord};
-use shared::{lake::LakeKey, telemetry::chain};
+use shared::{lake::LakeKey, settings::setting, telemetry::chain};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
@@ -72,6 +82,14 @@ pub struct Up {
     /// Where the embedded DynamoDB listens [default: a free port; 9002 with --invoke]
     #[arg(long, value_name = "PORT")]
     dynamodb_port: Option<u16>,
+    /// Who looks at the page: analyst, who sees everything, or person:ID, who sees their own rows, their team and groups
+    /// that are large enough
+    #[arg(long = "as", value_name = "WHO", default_value = "analyst", conflicts_with = "sign_in")]
+    viewer: Viewer,
+    /// People sign in at the identity provider that OIDC_ISSUER and the other variables of the function say;
+    /// OIDC_CLIENT_SECRET has the client's secret, if it needs one
+    #[arg(long)]
+    sign_in: bool,
     /// No progress, only the result
     #[arg(long, short)]
     quiet: bool,
@@ -81,6 +99,22 @@ pub struct Up {
 enum Format {
     Table,
     Json,
+}
+
+/// Whoever looks at the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Viewer(Option<String>);
+
+impl FromStr for Viewer {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            None if text == "analyst" => Ok(Self(None)),
+            Some(("person", id)) if !id.is_empty() => Ok(Self(Some(id.to_owned()))),
+            _ => Err("it is analyst, or person:ID with an id of the source"),
+        }
+    }
 }
 
 /// What a round of work came to.
@@ -120,7 +154,9 @@ impl Up {
             credentials: self.credentials(),
             invoke: self.invoke.clone(),
         };
-        let stack = Stack::start(settings).await?;
+        let (access, who) = self.access(listener.as_ref())?;
+        let mut stack = Stack::start(settings).await?;
+        stack.api = stack.api.admitting(access);
         keep_to_one_source(&stack, &self.data, self.source.as_ref().map(|_| &address)).await?;
         let work = work(&stack, self.show()).await?;
         let overview = api::overview(&stack.api, &Request::default()).await?;
@@ -128,6 +164,7 @@ impl Up {
             None => self.print(&overview, &work)?,
             Some(listener) => {
                 self.tell(&overview, &work);
+                println!("{who}");
                 println!("The page: http://{}/  (Ctrl-C stops)", listener.local_addr()?);
                 let (stop, stopped) = watch::channel(false);
                 let until = |mut stopped: watch::Receiver<bool>| async move {
@@ -154,6 +191,26 @@ impl Up {
             Some(reason) if self.once => bail!("{reason}"),
             _ => Ok(()),
         }
+    }
+
+    /// Whom the page lets in, and that in words.
+    fn access(&self, listener: Option<&TcpListener>) -> anyhow::Result<(Access, String)> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let size = |size: &usize| *size >= 2;
+        let minimum = setting(variable, "MINIMUM_GROUP_SIZE", "a number of people, 2 or more", size)?;
+        let minimum = minimum.unwrap_or(MINIMUM_GROUP);
+        if let Some(listener) = listener.filter(|_| self.sign_in) {
+            let mut settings = AccessSettings::read(variable)?;
+            let here = listener.local_addr()?;
+            let who = format!("People sign in at {}.", settings.issuer);
+            settings.public_url.get_or_insert_with(|| format!("http://{here}"));
+            let open_id = OpenId::new(settings, variable("OIDC_CLIENT_SECRET"), None)?;
+            return Ok((Access::OpenId(Box::new(open_id)), who));
+        }
+        let Viewer(person) = &self.viewer;
+        let caller = Caller::demo(person.clone(), minimum);
+        let who = format!("Demo: whoever opens it is signed in as {}.", caller.name);
+        Ok((Access::As(Arc::new(caller)), who))
     }
 
     /// Whoever is told a port, or a function that runs elsewhere, has to know the key before the stack starts; else it is

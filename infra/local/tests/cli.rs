@@ -203,3 +203,16 @@ fn a_folder_keeps_one_source() {
     assert!(String::from_utf8_lossy(&gone.stdout).contains("147.2 h a sprint"), "{gone:?}");
     assert!(String::from_utf8_lossy(&gone.stderr).contains("the source cannot be opened"), "{gone:?}");
 }
+
+#[test]
+fn whoever_looks_is_an_analyst_or_somebody_of_the_source_or_signs_in() {
+    let folder = tempfile::tempdir().unwrap();
+    for who in ["planet:1", "person:", "person", "admin"] {
+        let error = refusal(&run(folder.path(), &["--once", "--as", who]), 2);
+        assert!(error.contains("person:ID"), "{error}");
+    }
+    let error = refusal(&run(folder.path(), &["--sign-in", "--as", "person:11"]), 2);
+    assert!(error.contains("cannot be used with"), "{error}");
+    let error = refusal(&run(folder.path(), &["--port", "0", "--sign-in"]), 1);
+    assert!(error.contains("OIDC_ISSUER"), "{error}");
+}

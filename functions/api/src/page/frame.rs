@@ -1,5 +1,7 @@
 //! What surrounds every page: where one is, whose figures and which days, how old they are, and the same as data.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, html};
 use shared::{annotator::Logic, contribution::Scope};
@@ -7,6 +9,7 @@ use shared::{annotator::Logic, contribution::Scope};
 use super::text;
 use crate::{
     Request,
+    access::{Caller, Sight},
     evidence::Evidence,
     finding::called,
     freshness::{Health, HealthStatus},
@@ -30,6 +33,8 @@ pub struct Frame {
     pub parent: Option<(Scope, String)>,
     /// How old all this is.
     pub health: Health,
+    /// Who is signed in.
+    pub caller: Option<Arc<Caller>>,
 }
 
 /// One step of the way to a page: its name, and where it is unless it is here.
@@ -55,6 +60,7 @@ impl Frame {
             }),
             health,
             request,
+            caller: None,
         }
     }
 
@@ -146,6 +152,7 @@ pub fn page(frame: &Frame, sheet: &Sheet<'_>, content: &Markup) -> String {
                     }
                 }
                 (form(frame, sheet))
+                (signed_in(frame))
             }
         }
         main id="content" class="width" tabindex="-1" {
@@ -210,6 +217,32 @@ fn form(frame: &Frame, sheet: &Sheet<'_>) -> Markup {
             label { "From" input type="date" name="from" value=[selection.from]; }
             label { "Before" input type="date" name="to" value=[selection.to]; }
             button { "Show" }
+        }
+    }
+}
+
+/// Who is signed in, what they do not see, and the way out.
+fn signed_in(frame: &Frame) -> Markup {
+    let Some(caller) = &frame.caller else { return html! {} };
+    html! {
+        div class="who" {
+            p {
+                @if caller.demo { "Demo: signed in as " } @else { "Signed in as " }
+                b { (caller.name) }
+                @if let Sight::Member(member) = &caller.sight {
+                    ". Groups of fewer than " (member.minimum) " people are hidden"
+                    @if let Some(person) = &member.person {
+                        "; " a href=(frame.address_of("/", &Scope::Person(person.clone()))) { "your own work" }
+                    }
+                }
+                "."
+            }
+            @if let Some(token) = &caller.form_token {
+                form action="/sign-out" method="post" {
+                    input type="hidden" name="token" value=(token);
+                    button { "Sign out" }
+                }
+            }
         }
     }
 }

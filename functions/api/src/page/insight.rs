@@ -97,7 +97,7 @@ impl InsightPage {
     /// The page as HTML.
     pub fn render(&self) -> String {
         let (answer, frame) = (&self.answer, &self.frame);
-        let measurable = answer.figure.status != Status::NotMeasurable;
+        let measurable = answer.figure.status.is_told();
         let path = insight_path(&answer.id);
         let content = html! {
             p class="kicker" { (frame.name()) @if let Some(range) = range(frame) { " · " (text::range(range)) } }
@@ -189,7 +189,7 @@ impl InsightPage {
                     }
                 }
                 dt { "Rests on" }
-                dd { (text::rows(figure.rows)) " of " (people(figure.people)) }
+                dd { @match figure.rows.zip(figure.people) { Some((rows, count)) => { (text::rows(rows)) " of " (people(count)) }, None => "too few people to show" } }
                 dt { "Comes from" }
                 dd { a href={ (self.frame.address("/lineage")) (parameters(&[("insight", &self.answer.id)])) } { "its objects, runs and rules" } }
                 @if let Some(hours) = self.answer.hours_per_sprint {
@@ -387,12 +387,18 @@ impl InsightPage {
                                     }
                                 }
                             }
+                            @if let Some(hidden) = self.answer.hidden_kinds {
+                                tbody { tr class="minor" {
+                                    th scope="row" { (text::count(hidden, "more kind")) ", of too few people to show" }
+                                    @for _ in 0..if paced { 5 } else { 4 } { td class="number" { (text::NONE) } }
+                                } }
+                            }
                             tfoot { tr {
                                 th scope="row" { "All of them" }
                                 td class="number" { (self.answer.figure.numerator.map_or(text::NONE.to_owned(), |value| text::exact(value, &units.numerator))) }
                                 td class="number" { (self.answer.figure.denominator.map_or(text::NONE.to_owned(), |value| text::exact(value, &units.denominator))) }
                                 td class="number" { (text::optional_ratio(units, self.answer.figure.ratio)) }
-                                td class="number" { (self.answer.figure.people) }
+                                td class="number" { (self.answer.figure.people.unwrap_or_default()) }
                                 @if paced {
                                     td class="number" { (self.answer.hours_per_sprint.map_or(text::NONE.to_owned(), |hours| text::decimal_hours(hours.value))) }
                                 }
@@ -437,6 +443,7 @@ fn status(figure: &Figure) -> Markup {
             (Status::Measured, _) => { b { "Measured" } ": every row that it is about can tell" },
             (Status::Partial, Some(share)) => { b { "Partial" } ": rows with " (text::percent(share)) " % of the hours can tell; the others are unknown, not zero" },
             (Status::Partial, None) => { b { "Partial" } ": some rows cannot tell" },
+            (Status::Hidden, _) => { b { "Hidden" } ": it is about too few people, or would tell of too few" },
             (Status::NotMeasurable, _) => { b { "Not measurable" } ": " (figure.why().unwrap_or_default()) ". That is not zero: nobody knows" },
         }
     }
@@ -472,6 +479,9 @@ fn spreads(register: &Register, insight: &Insight, group: &Group) -> (&'static s
         return (granularity.word(), Vec::new());
     }
     let spread = |period: Period| {
+        if period.figure.status == Status::Hidden {
+            return None;
+        }
         let cells = group.days.range(period.from..period.to).flat_map(|(_, day)| &day.by_stereotype);
         Some((period.name, Distribution::of(&column.name, 1, limit, cells)?))
     };

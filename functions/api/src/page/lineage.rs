@@ -74,10 +74,12 @@ impl LineagePage<'_> {
                         "The figure counts " b { (exact(*total, &units.numerator)) }
                         @if let Some(denominator) = denominator { " and divides by " b { (exact(*denominator, &units.denominator)) } }
                         ". "
-                        @if next.is_none() {
-                            @if *before > 0 { "With the pages before, the days" } @else { "The days" } " below add up to " b { (exact(before + here, &units.numerator)) } ": the figure, exactly."
-                        } @else {
-                            "Up to here the days add up to " b { (exact(before + here, &units.numerator)) } "."
+                        @match before {
+                            None => "Days with too few people are not told.",
+                            Some(before) if next.is_none() => {
+                                @if *before > 0 { "With the pages before, the days" } @else { "The days" } " below add up to " b { (exact(before + here, &units.numerator)) } ": the figure, exactly."
+                            },
+                            Some(before) => { "Up to here the days add up to " b { (exact(before + here, &units.numerator)) } "." },
                         }
                     }
                 }
@@ -161,7 +163,7 @@ impl LineagePage<'_> {
                     }
                 }
                 td {
-                    (text::rows(origin.rows)) ", " code { (short(&origin.sha256)) }
+                    @if let Some(count) = origin.rows { (text::rows(count)) ", " } code { (short(&origin.sha256)) }
                     details { summary { "Show the key" } code { (origin.base) } }
                 }
                 td {

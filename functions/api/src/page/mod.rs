@@ -32,6 +32,19 @@ pub const STYLE: &str = include_str!("style.css");
 /// The icon of every page.
 pub const ICON: &str = include_str!("icon.svg");
 
+/// What somebody sees who has signed out.
+pub fn signed_out() -> String {
+    let body = html! {
+        header { div class="width bar-top" { a class="brand" href="/" { "wastewalk" } } }
+        main id="content" class="width" tabindex="-1" {
+            h1 { "You are signed out" }
+            p { "Your identity provider may still know you: whoever uses this browser next may not have to say who they are." }
+            p { a href="/" { "Sign in again" } }
+        }
+    };
+    frame::document("Signed out", &body)
+}
+
 /// A refusal as HTML.
 pub fn refusal(problem: &Problem) -> String {
     let body = html! {

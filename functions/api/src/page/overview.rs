@@ -69,8 +69,8 @@ struct Part {
     name: String,
     days: Option<Range>,
     complete: bool,
-    people: usize,
-    work: Extent,
+    people: Option<usize>,
+    work: Option<Extent>,
     figures: Vec<Figure>,
 }
 
@@ -142,9 +142,9 @@ impl Overview {
         let lead = self.tiles.get(self.leading);
         if self.frame.is_empty() {
             "Nothing is captured yet".to_owned()
-        } else if answers().all(|figure| figure.rows == 0) {
+        } else if answers().all(|figure| figure.rows == Some(0)) {
             "There is no work in these days".to_owned()
-        } else if answers().all(|figure| figure.status == Status::NotMeasurable) {
+        } else if answers().all(|figure| !figure.status.is_told()) {
             "The source does not say enough to measure anything".to_owned()
         } else if let Some((lead, ratio)) = lead.and_then(|lead| Some((lead, lead.answer.figure.ratio?))) {
             self.share_of_waste(lead, ratio)
@@ -159,7 +159,7 @@ impl Overview {
         // What nobody knows may be waste, too.
         let share = match lead.answer.figure.status {
             Status::Partial => format!("at least {}", text::whole_percent(ratio)),
-            Status::Measured | Status::NotMeasurable => text::share(ratio),
+            Status::Measured | Status::NotMeasurable | Status::Hidden => text::share(ratio),
         };
         let whose = match &self.frame.selection.scope {
             Scope::Organisation => "the work".to_owned(),
@@ -295,7 +295,7 @@ impl Overview {
             })
             .collect();
         html! {
-            @if answer.figure.status != Status::NotMeasurable {
+            @if answer.figure.status.is_told() {
                 section class="columns" aria-label=(answer.title) {
                     div class="card" { (self.trend_card(lead)) }
                     @if !parts.is_empty() {
@@ -352,8 +352,8 @@ impl Overview {
                                     td class="days" { @if let Some(days) = part.days { (text::days(days)) } @else { (text::NONE) } }
                                     td { @if part.complete { "yes" } @else { "in part" } }
                                 }
-                                td class="number" { (part.people) }
-                                td class="number" { (text::hours(part.work.seconds)) }
+                                td class="number" { @match part.people { Some(people) => (people), None => "too few to show" } }
+                                td class="number" { (part.work.map_or(text::NONE.to_owned(), |work| text::hours(work.seconds))) }
                                 @for index in order() { (self.cell(part, index)) }
                             } } }
                         }

@@ -121,7 +121,7 @@ impl QualityPage {
                         thead { tr { th scope="col" { "Figure" } th scope="col" { "Status" } th scope="col" class="number" { "Hours that can tell, %" } th scope="col" { "Why the others cannot" } } }
                         tbody { @for answer in &self.answers { tr {
                             th scope="row" { a href=(frame.address(&insight_path(&answer.id))) { (answer.title) } }
-                            td { @match answer.figure.status { Status::Measured => "measured", Status::Partial => "partial", Status::NotMeasurable => "not measurable" } }
+                            td { @match answer.figure.status { Status::Measured => "measured", Status::Partial => "partial", Status::NotMeasurable => "not measurable", Status::Hidden => "hidden: too few people" } }
                             td class="number" { (answer.figure.covered_share.map_or(text::NONE.to_owned(), text::percent)) }
                             td {
                                 @if let (Status::NotMeasurable, Some(why)) = (answer.figure.status, answer.figure.why()) { (why) }

@@ -98,13 +98,18 @@ impl RowsPage<'_> {
         let exact = |value: i64| text::exact(value, &rows.unit);
         let here: i64 = rows.activities.iter().map(|activity| activity.value).sum();
         let until = rows.before + here;
+        let all = rows.total - rows.withheld.unwrap_or_default();
         html! {
             p class="lede" {
                 @match (rows.before, &rows.next) {
+                    (_, None) if all != rows.total => { "These and those that are not listed add up to " b { (exact(rows.total)) } " " (text::exact_unit(&rows.unit)) ": the figure, exactly." },
                     (0, None) => { "These add up to " b { (exact(rows.total)) } " " (text::exact_unit(&rows.unit)) ": the figure, exactly." },
                     (_, None) => { "With the pages before, these add up to " b { (exact(until)) } " " (text::exact_unit(&rows.unit)) ": the figure, exactly." },
                     (_, Some(_)) => { "Up to here they add up to " b { (exact(until)) } " of " b { (exact(rows.total)) } " " (text::exact_unit(&rows.unit)) ", which all pages together add up to: the figure, exactly." },
                 }
+            }
+            @if let Some(withheld) = rows.withheld {
+                p class="notice" { b { (exact(withheld)) } " " (text::exact_unit(&rows.unit)) " of it are not listed: too few people have anything on those days or of those kinds of work." }
             }
             p class="quiet" {
                 @match self.frame.selection.scope {

@@ -155,6 +155,7 @@ pub fn activities_path(id: &str) -> String {
 /// How much of what it is about a figure can tell, in a few words; nothing where it is all.
 pub fn coverage(answer: &Answer) -> Option<String> {
     match (answer.figure.status, answer.figure.covered_share) {
+        (Status::Hidden, _) => Some("hidden: too few people".to_owned()),
         (Status::NotMeasurable, _) => Some(format!("not measurable: {}", answer.figure.why().unwrap_or_default())),
         (Status::Partial, Some(share)) => Some(format!("{} % of the hours can tell", text::percent(share))),
         _ => None,

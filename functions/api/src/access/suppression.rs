@@ -1,0 +1,174 @@
+//! Hiding small groups, and enough beside them that the rest does not tell what is hidden.
+//!
+//! A whole and its parts are shown together, so what is hidden is always known as a sum: the whole less the parts that are
+//! shown. That sum has to be about enough people, too, and of more than one part; else the next smallest part is hidden
+//! with it. Worked through, with a minimum of 5:
+//!
+//! | parts, people | hidden | what the rest tells |
+//! | --- | --- | --- |
+//! | 8, 6, 3 | 3, then 6 | 6 + 3 people together |
+//! | 8, 6, 3, 2 | 3 and 2 | 5 people together |
+//! | 8 (one's own), 3 | 3; nothing else can be | the 3 alone: the whole is hidden |
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shared::contribution::{Cell, Measure};
+
+/// A part of a whole.
+#[derive(Debug, Clone, Default)]
+pub struct Part {
+    /// Who is behind it, as far as that is known.
+    pub people: BTreeSet<String>,
+    /// Whether there is anything in it.
+    pub has_rows: bool,
+    /// How few people it may be about.
+    pub minimum: usize,
+    /// Whether it is shown whatever else is: it can be seen elsewhere.
+    pub fixed: bool,
+    /// Whether it is hidden for another reason.
+    pub hidden: bool,
+}
+
+impl Part {
+    /// The part that some cells are, with those who worked in them. Who was on leave is not known.
+    pub fn of<'a>(cells: impl Iterator<Item = &'a Cell>, minimum: usize) -> Self {
+        let mut part = Self { minimum, ..Self::default() };
+        cells.for_each(|cell| part.add(cell));
+        part
+    }
+
+    fn add(&mut self, cell: &Cell) {
+        self.people.extend(cell.people.iter().cloned());
+        self.has_rows |= cell.total.rows > 0;
+    }
+
+    fn is_small(&self) -> bool {
+        self.has_rows && self.people.len() < self.minimum
+    }
+}
+
+/// Which parts are hidden, and whether the whole must be, because even then it would tell of too few.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hidden {
+    /// For each part, in order.
+    pub parts: Vec<bool>,
+    /// Whether the whole has to be hidden as well.
+    pub whole: bool,
+}
+
+/// Decides which of the parts of a whole are hidden, so that neither a part nor what is left of the whole is about fewer
+/// than `minimum` people.
+pub fn hidden(parts: &[Part], minimum: usize) -> Hidden {
+    let mut hides: Vec<bool> = parts.iter().map(|part| part.hidden || part.is_small()).collect();
+    if minimum == 0 {
+        return Hidden { parts: vec![false; parts.len()], whole: false };
+    }
+    loop {
+        let rest = parts.iter().zip(&hides).filter(|(part, hidden)| **hidden && part.has_rows).map(|(part, _)| part);
+        let people: BTreeSet<&String> = rest.clone().flat_map(|part| &part.people).collect();
+        let count = rest.count();
+        if count == 0 || (count > 1 && people.len() >= minimum) {
+            return Hidden { parts: hides, whole: false };
+        }
+        let shown = parts
+            .iter()
+            .enumerate()
+            .filter(|(index, part)| part.has_rows && !part.fixed && !hides.get(*index).copied().unwrap_or_default());
+        let Some((smallest, _)) = shown.min_by_key(|(_, part)| part.people.len()) else {
+            // With every part hidden, what is left is the whole itself.
+            let whole = parts.iter().zip(&hides).any(|(part, hidden)| part.has_rows && !hidden);
+            return Hidden { parts: hides, whole };
+        };
+        hides[smallest] = true;
+    }
+}
+
+/// Which parts of a whole are hidden, where each cell says in which part it is: first as a group of people, then as far
+/// as they are behind `columns`, of a number that is shown of each part and of the whole.
+pub fn hidden_by<'a, K: Ord + Clone>(
+    cells: impl Iterator<Item = (K, &'a Cell)> + Clone,
+    columns: &[String],
+    minimum: usize,
+) -> BTreeSet<K> {
+    if minimum == 0 {
+        return BTreeSet::new();
+    }
+    let mut groups: BTreeMap<K, Part> = BTreeMap::new();
+    for (key, cell) in cells.clone() {
+        groups.entry(key).or_insert_with(|| Part { minimum, ..Part::default() }).add(cell);
+    }
+    hide(&mut groups, minimum);
+    for column in columns {
+        let mut measures: BTreeMap<K, Measure> = BTreeMap::new();
+        for (key, cell) in cells.clone() {
+            cell.add_to(column, measures.entry(key).or_default());
+        }
+        for (key, measure) in measures {
+            if let Some(group) = groups.get_mut(&key) {
+                (group.people, group.has_rows) = (measure.people, measure.population.rows > 0);
+            }
+        }
+        hide(&mut groups, minimum);
+    }
+    groups.into_iter().filter(|(_, part)| part.hidden).map(|(key, _)| key).collect()
+}
+
+fn hide<K: Ord>(groups: &mut BTreeMap<K, Part>, minimum: usize) {
+    let parts: Vec<Part> = groups.values().cloned().collect();
+    let hidden = hidden(&parts, minimum);
+    groups.values_mut().zip(hidden.parts).for_each(|(part, hidden)| part.hidden = hidden);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A part of so many people of its own.
+    fn part(name: &str, people: usize) -> Part {
+        let people = (0..people).map(|index| format!("{name}{index}")).collect();
+        Part { people, has_rows: true, minimum: 5, ..Part::default() }
+    }
+
+    fn of(parts: &[Part]) -> (Vec<usize>, bool) {
+        let hidden = hidden(parts, 5);
+        let indices = hidden.parts.iter().enumerate().filter(|(_, hidden)| **hidden).map(|(index, _)| index);
+        (indices.collect(), hidden.whole)
+    }
+
+    #[test]
+    fn a_small_part_takes_the_next_smallest_with_it_so_that_the_rest_does_not_tell() {
+        assert_eq!(of(&[part("a", 8), part("b", 6), part("c", 5)]), (vec![], false));
+        assert_eq!(of(&[part("a", 8), part("b", 6), part("c", 3)]), (vec![1, 2], false));
+        assert_eq!(of(&[part("a", 8), part("b", 6), part("c", 3), part("d", 2)]), (vec![2, 3], false));
+        assert_eq!(of(&[part("a", 8), part("b", 6), part("c", 2), part("d", 2)]), (vec![1, 2, 3], false));
+        assert_eq!(of(&[part("a", 3)]), (vec![0], false), "the part is the whole");
+    }
+
+    #[test]
+    fn the_same_few_people_in_two_parts_are_still_few() {
+        assert_eq!(of(&[part("a", 9), part("b", 7), part("c", 3), part("c", 3)]), (vec![1, 2, 3], false));
+    }
+
+    #[test]
+    fn where_nothing_else_can_be_hidden_the_whole_is() {
+        let own = |part: Part| Part { fixed: true, ..part };
+        assert_eq!(of(&[own(part("a", 8)), part("b", 3)]), (vec![1], true));
+        assert_eq!(of(&[own(part("a", 8)), part("b", 3), part("c", 6)]), (vec![1, 2], false));
+        assert_eq!(of(&[own(part("a", 8)), part("b", 6)]), (vec![], false));
+        let small = Part { minimum: 3, ..own(part("a", 3)) };
+        assert_eq!(of(&[small, part("b", 6)]), (vec![], false), "a small team is shown to its own people");
+    }
+
+    #[test]
+    fn an_empty_part_is_shown_and_hides_nothing_and_one_of_unknown_people_is_small() {
+        assert_eq!(of(&[part("a", 8), Part { minimum: 5, ..Part::default() }]), (vec![], false));
+        let leave = Part { has_rows: true, minimum: 5, ..Part::default() };
+        assert_eq!(of(&[part("a", 8), part("b", 7), leave]), (vec![1, 2], false));
+    }
+
+    #[test]
+    fn nothing_is_hidden_without_a_minimum() {
+        let parts = [Part { minimum: 0, ..part("a", 1) }, Part { minimum: 0, ..part("b", 1) }];
+        assert_eq!(hidden(&parts, 0), Hidden { parts: vec![false, false], whole: false });
+    }
+}
