@@ -180,11 +180,11 @@ mod tests {
         let writer = lines.clone();
         let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
         let _guard = tracing::subscriber::set_default(subscriber);
-        let missing = || crate::deployment::variable("WASTEWALK_NOWHERE").map(|_| ());
-        let code = run(async { missing() }).await;
+        let wrong = || Err::<(), _>(io::Error::other("LAKE_BUCKET is not set; template.yaml sets it"));
+        let code = run(async { wrong() }).await;
         assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(line["fields"]["error"], missing().unwrap_err().to_string());
+        assert_eq!(line["fields"]["error"], wrong().unwrap_err().to_string());
     }
 }

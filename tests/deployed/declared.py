@@ -299,6 +299,7 @@ class Permissions(unittest.TestCase):
             ("IntakeRole", "SourceSecretArn"): "SourceHasSecret",
             ("IntakeRole", "PseudonymSecretArn"): "PeopleHavePseudonyms",
             ("ApiRole", "CookieKey"): "PeopleSignIn",
+            ("ApiRole", "PseudonymSecretArn"): "MembersHavePseudonyms",
             ("ApiRole", "OidcClientSecretArn"): "ClientHasSecret",
         }
         self.assertEqual(set(readers), set(conditions))

@@ -239,7 +239,7 @@ impl Stack {
 }
 
 /// The key of the pseudonyms, from the file that `PSEUDONYM_KEY_FILE` names, if it names one.
-fn pseudonym_key() -> anyhow::Result<Option<PseudonymKey>> {
+pub fn pseudonym_key() -> anyhow::Result<Option<PseudonymKey>> {
     let Ok(file) = variable("PSEUDONYM_KEY_FILE") else { return Ok(None) };
     let key = std::fs::read(&file).with_context(|| format!("the key of the pseudonyms, {file}, cannot be read"))?;
     Ok(Some(PseudonymKey::new(&key).with_context(|| format!("{file} holds no key of pseudonyms"))?))

@@ -37,7 +37,7 @@ use crate::{
     demo,
     progress::{Progress, Reading, Show},
     s3::Credentials,
-    stack::{Ports, Settings, Stack},
+    stack::{Ports, Settings, Stack, pseudonym_key},
 };
 
 /// How often what is undone is announced again before it counts as stuck.
@@ -205,6 +205,10 @@ impl Up {
             let who = format!("People sign in at {}.", settings.issuer);
             settings.public_url.get_or_insert_with(|| format!("http://{here}"));
             let open_id = OpenId::new(settings, variable("OIDC_CLIENT_SECRET"), None)?;
+            let open_id = match pseudonym_key()? {
+                Some(key) => open_id.with_pseudonyms(key),
+                None => open_id,
+            };
             return Ok((Access::OpenId(Box::new(open_id)), who));
         }
         let Viewer(person) = &self.viewer;

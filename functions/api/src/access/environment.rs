@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata};
-use shared::settings::{InvalidSetting, setting};
+use shared::{
+    pseudonym::{PseudonymKey, ShortKey},
+    settings::{InvalidSetting, setting},
+};
 
 use super::{
     gate::{Access, AccessError, OpenId},
@@ -39,6 +42,9 @@ pub enum StartError {
     /// Something is set wrongly.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The key of the pseudonyms is too short.
+    #[error(transparent)]
+    Pseudonyms(#[from] ShortKey),
     /// A secret could not be read.
     #[error(
         "the secret {arn} cannot be read ({reason}); check that the function may call secretsmanager:GetSecretValue on it"
@@ -58,8 +64,8 @@ impl From<InvalidSetting> for StartError {
 }
 
 impl Access {
-    /// Reads `ACCESS`, what an identity provider takes, and the secrets that are named: `OIDC_CLIENT_SECRET_ARN` and
-    /// `COOKIE_KEY_ARN`. Without `ACCESS` nobody is let in.
+    /// Reads `ACCESS`, what an identity provider takes, and the secrets that are named: `OIDC_CLIENT_SECRET_ARN`,
+    /// `COOKIE_KEY_ARN` and, where the lake knows people by pseudonyms, `PSEUDONYM_SECRET_ARN`. Without `ACCESS` nobody is let in.
     ///
     /// # Errors
     /// If a variable is not what it should be, or a secret cannot be read.
@@ -81,7 +87,15 @@ impl Access {
                     Some(arn) => Some(secret(&client, arn).await?),
                     None => None,
                 };
+                let pseudonyms = match setting(variable, "PSEUDONYM_SECRET_ARN", arn, any)? {
+                    Some(arn) => Some(PseudonymKey::new(secret(&client, arn).await?.as_bytes())?),
+                    None => None,
+                };
                 let open_id = OpenId::new(settings, client_secret, Some(cookie_key.as_bytes()))?;
+                let open_id = match pseudonyms {
+                    Some(key) => open_id.with_pseudonyms(key),
+                    None => open_id,
+                };
                 Ok(Self::OpenId(Box::new(open_id)))
             }
         }
