@@ -87,6 +87,7 @@ fn ways(scope: &str) -> Vec<String> {
         "/?",
         "/insights/waste?",
         "/insights/waste/activities?",
+        "/lineage?insight=waste&",
         "/quality?",
     ];
     data.iter().map(|way| format!("{way}scope={scope}")).collect()
@@ -100,9 +101,13 @@ async fn a_member_finds_out_about_nobody_else_by_any_way() -> anyhow::Result<()>
     let analyst = seen_by(&stack, Caller::demo(None, 5));
     let ada = seen_by(&stack, member("11"));
 
+    let logic = stack.register.logic();
+    let compared = |scope: &str| {
+        ["/v1/compare", "/compare"].map(|way| format!("{way}?logic={logic}&with={logic}&insight=waste&scope={scope}"))
+    };
     // Another person, known or not, a team of three, the team that goes with it, and their sprints.
     for scope in ["person:12", "person:91", "person:nobody", "team:9", "team:4", "sprint:901", "sprint:101"] {
-        for way in ways(scope) {
+        for way in ways(scope).into_iter().chain(compared(scope)) {
             let answered = ask(&ada, &way, None).await?;
             ensure!(answered.status == 403, "{way}: {}", answered.status);
             let says = if way.starts_with("/v1") { "urn:wastewalk:problem:too-few-people" } else { "too few people" };
@@ -184,6 +189,7 @@ async fn lists_hide_what_is_small_and_enough_beside_it_and_never_say_0() -> anyh
     for field in ["numerator", "denominator", "rows"] {
         assert_eq!(of_saturday[field], Value::Null, "{field}");
     }
+    assert_eq!(lineage["before"], Value::Null, "a running sum over hidden days would tell them");
     stack.stop().await
 }
 
