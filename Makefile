@@ -49,11 +49,11 @@ unit: tools ## Run the tests: of each crate, and of the whole thread
 	cargo test --workspace --locked
 
 browser: $(BROWSER)/.made $(SCHEMATHESIS)/.made ## Test the pages in a real Chromium, and the API against its description; the pictures are in target/pages
-	cargo build --package wastewalk --bin wastewalk --locked
+	cargo build --workspace --bins --locked
 	WASTEWALK_BROWSER="$(CURDIR)/$(BROWSER)" WASTEWALK_SCHEMATHESIS="$(CURDIR)/$(SCHEMATHESIS)/bin/st" node --test tests/browser/pages.test.js
 
 access: $(BROWSER)/.made $(PROVIDER)/.made ## Sign in at a real OpenID Connect provider, in a real Chromium
-	cargo build --package wastewalk --bin wastewalk --locked
+	cargo build --workspace --bins --locked
 	WASTEWALK_BROWSER="$(CURDIR)/$(BROWSER)" WASTEWALK_PROVIDER="$(CURDIR)/$(PROVIDER)" node --test tests/access/sign-in.test.js
 
 deployed: $(MINISTACK)/.made $(READERS)/.made ## Deploy template.yaml to an emulator of AWS, and run the tests of that
