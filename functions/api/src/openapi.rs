@@ -23,8 +23,16 @@ use utoipa::{
 )]
 pub struct Description;
 
-/// Says of every address that it wants to know who asks, and what it answers whom it does not know or may not tell.
-pub fn say_who_may_ask(description: &mut utoipa::openapi::OpenApi) {
+/// What any question may be answered instead.
+const REFUSALS: [(&str, &str); 4] = [
+    ("400", "A parameter is not understood, or the answer would be too large"),
+    ("401", "Nobody is signed in, or the token is not taken"),
+    ("403", "It is about too few people for whoever asks, or they have no role"),
+    ("503", "The storage does not answer"),
+];
+
+/// Says of every address that it wants to know who asks, and how it refuses.
+pub fn say_what_all_share(description: &mut utoipa::openapi::OpenApi) {
     use utoipa::openapi::{
         Components, ContentBuilder, Ref, ResponseBuilder,
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
@@ -36,10 +44,9 @@ pub fn say_who_may_ask(description: &mut utoipa::openapi::OpenApi) {
     for path in description.paths.paths.values_mut() {
         if let Some(operation) = &mut path.get {
             let responses = &mut operation.responses.responses;
-            let unknown = refusal("Nobody is signed in, or the token is not taken");
-            let hidden = refusal("It is about too few people for whoever asks, or they have no role");
-            responses.insert("401".to_owned(), unknown.into());
-            responses.insert("403".to_owned(), hidden.into());
+            for (status, text) in REFUSALS {
+                responses.insert(status.to_owned(), refusal(text).into());
+            }
         }
     }
     let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));

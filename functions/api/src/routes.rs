@@ -54,7 +54,7 @@ const MOST_BYTES: u64 = 4_500_000;
 /// Every address of the API. The same router serves Lambda, the local stack and the tests.
 pub fn router(api: Api) -> Router {
     let (router, mut description) = described().split_for_parts();
-    openapi::say_who_may_ask(&mut description);
+    openapi::say_what_all_share(&mut description);
     router
         .route("/openapi.json", get(async move || Json(description)))
         .route("/", get(show_overview))
@@ -284,9 +284,7 @@ fn request(pairs: &[(String, String)]) -> Result<Request, Problem> {
     responses(
         (status = 200, content((About<Insights> = "application/json"), (String = "text/csv"))),
         (status = 304, description = "It is still what If-None-Match names"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight")
     )
 )]
 async fn get_insights(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
@@ -313,9 +311,7 @@ async fn get_insights(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Re
     responses(
         (status = 200, content((About<Insights> = "application/json"), (String = "text/csv"))),
         (status = 304, description = "It is still what If-None-Match names"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight")
     )
 )]
 async fn get_insight(
@@ -356,9 +352,7 @@ fn insights_of(api: &Api, evidence: &Evidence, insights: &[&Insight], format: Fo
     responses(
         (status = 200, content((About<Trend> = "application/json"), (String = "text/csv"))),
         (status = 304, description = "It is still what If-None-Match names"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight")
     )
 )]
 async fn get_trend(
@@ -409,10 +403,8 @@ async fn get_trend(
     responses(
         (status = 200, content((activities::Page = "application/json"), (String = "text/csv"))),
         (status = 304, description = "It is still what If-None-Match names"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
-        (status = 410, body = ProblemDocument, content_type = "application/problem+json", description = "The days changed since the cursor was given"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 410, body = ProblemDocument, content_type = "application/problem+json", description = "The days changed since the cursor was given")
     )
 )]
 async fn get_activities(
@@ -469,10 +461,8 @@ fn link_next(response: &mut Response, next: Option<String>) {
     responses(
         (status = 200, body = Comparison),
         (status = 304, description = "It is still what If-None-Match names"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
-        (status = 410, body = ProblemDocument, content_type = "application/problem+json", description = "The days changed since the cursor was given"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 410, body = ProblemDocument, content_type = "application/problem+json", description = "The days changed since the cursor was given")
     )
 )]
 async fn get_comparison(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
@@ -507,10 +497,8 @@ async fn get_comparison(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> 
     responses(
         (status = 200, body = Lineage),
         (status = 304, description = "It is still what If-None-Match names"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
         (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
-        (status = 410, body = ProblemDocument, content_type = "application/problem+json", description = "The days changed since the cursor was given"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 410, body = ProblemDocument, content_type = "application/problem+json", description = "The days changed since the cursor was given")
     )
 )]
 async fn get_lineage(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
@@ -538,9 +526,7 @@ async fn get_lineage(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Res
     path = "/v1/logics",
     responses(
         (status = 200, body = Logics),
-        (status = 304, description = "It is still what If-None-Match names"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 304, description = "It is still what If-None-Match names")
     )
 )]
 async fn get_logics(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
@@ -566,9 +552,7 @@ async fn get_logics(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Resu
     responses(
         (status = 200, content((About<Findings> = "application/json"), (String = "text/csv"))),
         (status = 304, description = "It is still what If-None-Match names"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight")
     )
 )]
 async fn get_findings(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
@@ -599,9 +583,7 @@ async fn get_findings(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Re
     responses(
         (status = 200, body = About<Teams>),
         (status = 304, description = "It is still what If-None-Match names"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight")
     )
 )]
 async fn get_teams(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
@@ -630,9 +612,7 @@ async fn get_teams(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Resul
     responses(
         (status = 200, body = About<Sprints>),
         (status = 304, description = "It is still what If-None-Match names"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight")
     )
 )]
 async fn get_sprints(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
@@ -660,9 +640,7 @@ async fn get_sprints(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Res
     responses(
         (status = 200, body = About<Stereotypes>),
         (status = 304, description = "It is still what If-None-Match names"),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
-        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 404, body = ProblemDocument, content_type = "application/problem+json", description = "Nobody goes by this id, or there is no such insight")
     )
 )]
 async fn get_stereotypes(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
@@ -691,9 +669,7 @@ fn without_parameters(uri: &Uri) -> Result<(), Problem> {
     get,
     path = "/v1/health",
     responses(
-        (status = 200, body = Health),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 200, body = Health)
     )
 )]
 async fn get_health(Counted(api): Counted, uri: Uri) -> Result<Json<Health>, Problem> {
@@ -708,9 +684,7 @@ async fn get_health(Counted(api): Counted, uri: Uri) -> Result<Json<Health>, Pro
     get,
     path = "/v1/quality",
     responses(
-        (status = 200, body = Quality),
-        (status = 400, body = ProblemDocument, content_type = "application/problem+json", description = "A parameter is not understood, or the answer would be too large"),
-        (status = 503, body = ProblemDocument, content_type = "application/problem+json", description = "The storage does not answer")
+        (status = 200, body = Quality)
     )
 )]
 async fn get_quality(Counted(api): Counted, uri: Uri) -> Result<Json<Quality>, Problem> {

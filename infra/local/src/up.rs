@@ -205,11 +205,7 @@ impl Up {
             let who = format!("People sign in at {}.", settings.issuer);
             settings.public_url.get_or_insert_with(|| format!("http://{here}"));
             let open_id = OpenId::new(settings, variable("OIDC_CLIENT_SECRET"), None)?;
-            let open_id = match pseudonym_key()? {
-                Some(key) => open_id.with_pseudonyms(key),
-                None => open_id,
-            };
-            return Ok((Access::OpenId(Box::new(open_id)), who));
+            return Ok((Access::OpenId(Box::new(open_id.with_pseudonyms(pseudonym_key()?))), who));
         }
         let Viewer(person) = &self.viewer;
         let caller = Caller::demo(person.clone(), minimum);

@@ -92,11 +92,7 @@ impl Access {
                     None => None,
                 };
                 let open_id = OpenId::new(settings, client_secret, Some(cookie_key.as_bytes()))?;
-                let open_id = match pseudonyms {
-                    Some(key) => open_id.with_pseudonyms(key),
-                    None => open_id,
-                };
-                Ok(Self::OpenId(Box::new(open_id)))
+                Ok(Self::OpenId(Box::new(open_id.with_pseudonyms(pseudonyms))))
             }
         }
     }

@@ -96,9 +96,9 @@ impl OpenId {
         })
     }
 
-    /// The same over a lake that knows people by pseudonyms under `key` only.
-    pub fn with_pseudonyms(self, key: PseudonymKey) -> Self {
-        Self { pseudonyms: Some(key), ..self }
+    /// The same over a lake that knows people by pseudonyms under `key` only, if there is one.
+    pub fn with_pseudonyms(self, key: Option<PseudonymKey>) -> Self {
+        Self { pseudonyms: key, ..self }
     }
 
     /// What verified claims grant: the person that they name as the lake knows them. `None` to whoever has no role here.

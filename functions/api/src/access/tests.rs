@@ -336,7 +336,7 @@ async fn where_the_lake_knows_pseudonyms_a_claim_is_mapped_to_one() {
     assert_eq!(person(&plain()), "11");
     let key = PseudonymKey::new(&[b'k'; 32]).unwrap();
     let known = pseudonym(&key, "11");
-    assert_eq!(person(&plain().with_pseudonyms(key)), known);
+    assert_eq!(person(&plain().with_pseudonyms(Some(key))), known);
     assert_ne!(known, "11");
 }
 

@@ -213,40 +213,40 @@ impl ComparisonPage<'_> {
             section class="parts" id="flips" {
                 h2 id="kinds-title" { "What flipped in “" (title) "”" }
                 @match flips.count.zip(flips.difference) {
-                None => { p class="quiet" { "Too few people are behind what flipped to show it." } },
-                Some((0, _)) => { p class="quiet" { "No activity is worth more or less by one logic than by the other." } },
-                Some((count, difference)) => {
-                    p class="quiet" {
-                        (activities(count)) " are valued differently on the same data: together "
-                        b { (exact(difference)) } " " (text::exact_unit(&flips.unit)) ", which is the effect of the rule, exactly."
-                    }
-                    div class="card scroll" tabindex="0" role="region" aria-labelledby="kinds-title" {
-                        table class="lines" {
-                            thead { tr {
-                                th scope="col" { "Kind of work" } th scope="col" class="number" { "Activities" }
-                                th scope="col" class="number" { "Old, " (text::exact_unit(&flips.unit)) } th scope="col" class="number" { "New" }
-                                th scope="col" class="number" { "New − old" } th scope="col" { "Rows" }
-                            } }
-                            tbody { @for kind in &flips.by_stereotype { tr {
-                                th scope="row" { (kind.name) }
-                                td class="number" { (text::thousands(kind.activities as i64)) }
-                                td class="number" { (exact(kind.old)) } td class="number" { (exact(kind.new)) }
-                                td class="number value" { (plus(kind.difference)) (exact(kind.difference.abs())) }
-                                td {
-                                    a href=(behind(&kind.stereotype, &comparison.logic)) aria-label={ "Rows of " (kind.name) ", old logic" } { "old" }
-                                    " · "
-                                    a href=(behind(&kind.stereotype, &comparison.with)) aria-label={ "Rows of " (kind.name) ", new logic" } { "new" }
-                                }
-                            } } }
-                            tfoot { tr {
-                                th scope="row" { "All of them" }
-                                td class="number" { (text::thousands(count as i64)) } td {} td {}
-                                td class="number" { (plus(difference)) (exact(difference.abs())) } td {}
-                            } }
+                    None => { p class="quiet" { "Too few people are behind what flipped to show it." } },
+                    Some((0, _)) => { p class="quiet" { "No activity is worth more or less by one logic than by the other." } },
+                    Some((count, difference)) => {
+                        p class="quiet" {
+                            (activities(count)) " are valued differently on the same data: together "
+                            b { (exact(difference)) } " " (text::exact_unit(&flips.unit)) ", which is the effect of the rule, exactly."
                         }
+                        div class="card scroll" tabindex="0" role="region" aria-labelledby="kinds-title" {
+                            table class="lines" {
+                                thead { tr {
+                                    th scope="col" { "Kind of work" } th scope="col" class="number" { "Activities" }
+                                    th scope="col" class="number" { "Old, " (text::exact_unit(&flips.unit)) } th scope="col" class="number" { "New" }
+                                    th scope="col" class="number" { "New − old" } th scope="col" { "Rows" }
+                                } }
+                                tbody { @for kind in &flips.by_stereotype { tr {
+                                    th scope="row" { (kind.name) }
+                                    td class="number" { (text::thousands(kind.activities as i64)) }
+                                    td class="number" { (exact(kind.old)) } td class="number" { (exact(kind.new)) }
+                                    td class="number value" { (plus(kind.difference)) (exact(kind.difference.abs())) }
+                                    td {
+                                        a href=(behind(&kind.stereotype, &comparison.logic)) aria-label={ "Rows of " (kind.name) ", old logic" } { "old" }
+                                        " · "
+                                        a href=(behind(&kind.stereotype, &comparison.with)) aria-label={ "Rows of " (kind.name) ", new logic" } { "new" }
+                                    }
+                                } } }
+                                tfoot { tr {
+                                    th scope="row" { "All of them" }
+                                    td class="number" { (text::thousands(count as i64)) } td {} td {}
+                                    td class="number" { (plus(difference)) (exact(difference.abs())) } td {}
+                                } }
+                            }
+                        }
+                        (self.flipped(flips))
                     }
-                    (self.flipped(flips))
-                }
                 }
             }
         }
