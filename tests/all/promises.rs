@@ -221,7 +221,8 @@ async fn a_contribution_larger_than_an_item_is_stored_in_parts_and_read_whole() 
     let partition = Partition { day, generation: "20260102T000000Z".parse()? };
     let pointer = Pointer { partition, base: Sha256::of("x"), total: Extent::default(), evidence: BTreeSet::new() };
     // Digests do not compress, so this is more than the 400 KB that DynamoDB takes in one item.
-    let people = (0..20_000).map(|person| Sha256::of(person.to_string()).to_string()).collect();
+    let people: Vec<String> = (0..20_000).map(|person| Sha256::of(person.to_string()).to_string()).collect();
+    let people = people.iter().map(String::as_str).collect();
     let cell = Cell::new(CellKey::default(), Extent::default(), Extent::default(), people);
     let contribution = Contribution { by_stereotype: vec![cell], by_sprint: Vec::new() };
     let large = BTreeMap::from([(Scope::Organisation, contribution)]);

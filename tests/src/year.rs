@@ -1,13 +1,15 @@
 //! A table with as many days of as many teams as one likes, written straight as contributions: the same for the same
 //! numbers, and no rows behind them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{Datelike, Weekday};
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::{
     annotator::{Register, declaration::Aggregate},
-    contribution::{Cell, CellKey, Contribution, ContributionStore, Extent, LogicRecord, Measure, Pointer, Scope},
+    contribution::{
+        Cell, CellKey, Contribution, ContributionStore, Extent, LogicRecord, Measure, People, Pointer, Scope,
+    },
     lake::{Partition, Sha256},
     time::LocalDay,
 };
@@ -96,11 +98,14 @@ impl Year {
     fn contributions(&self, day: LocalDay, columns: &[(String, Option<i64>)]) -> BTreeMap<Scope, Contribution> {
         let sprints = (self.days + SPRINT - 1) / SPRINT;
         let sprint = (day.0 - self.first.0).num_days() / SPRINT;
-        let mut everybody: BTreeMap<&str, (i64, BTreeSet<String>)> = BTreeMap::new();
+        let mut everybody: BTreeMap<&str, (i64, People)> = BTreeMap::new();
         let mut contributions = BTreeMap::new();
         let mut by_sprint = Vec::new();
         for team in 0..self.teams {
-            let people = |most: usize| (0..most).map(|person| (team * PEOPLE + person + 1).to_string()).collect();
+            let people = |most: usize| {
+                let ids: Vec<String> = (0..most).map(|person| (team * PEOPLE + person + 1).to_string()).collect();
+                ids.iter().map(String::as_str).collect::<People>()
+            };
             let id = Some((team as i64 * sprints + sprint + 1).to_string());
             let mut whole = 0;
             let mut cells = Vec::new();
@@ -108,11 +113,11 @@ impl Year {
                 // A wave, so that neither teams nor weeks are alike.
                 let seconds = seconds * (90 + (team as i64 * 7 + sprint * 3 + index as i64) % 21) / 100;
                 whole += seconds;
-                let people: BTreeSet<String> = people(PEOPLE - index % 3);
+                let people = people(PEOPLE - index % 3);
                 let key = CellKey { stereotype: Some(kind.to_owned()), team: None, sprint: id.clone() };
                 let all = everybody.entry(kind).or_default();
                 all.0 += seconds;
-                all.1.extend(people.iter().cloned());
+                all.1.join(&people);
                 cells.push(cell(key, index, seconds, people, columns));
             }
             let key = CellKey { stereotype: None, team: Some((team + 1).to_string()), sprint: id };
@@ -139,7 +144,7 @@ fn columns(register: &Register) -> Vec<(String, Option<i64>)> {
     folded.map(|(name, (column, _))| (name.to_owned(), bin(column.aggregate))).collect()
 }
 
-fn cell(key: CellKey, kind: usize, seconds: i64, people: BTreeSet<String>, columns: &[(String, Option<i64>)]) -> Cell {
+fn cell(key: CellKey, kind: usize, seconds: i64, people: People, columns: &[(String, Option<i64>)]) -> Cell {
     let extent = Extent { rows: seconds / 3_600 + 1, seconds };
     let mut cell = Cell::new(key, extent, extent, people.clone());
     for (index, (name, bin)) in columns.iter().enumerate() {

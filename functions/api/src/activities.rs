@@ -341,7 +341,7 @@ impl Withheld {
     /// If what is asked for is hidden as a whole.
     fn of(evidence: &Evidence, insight: &Insight, question: &Question, columns: &[String]) -> Result<Self, ApiError> {
         let group = evidence.group();
-        if group.minimum == 0 {
+        if group.quorum.asks_nothing() {
             return Ok(Self::default());
         }
         let of = |columns: &[String]| {
@@ -356,14 +356,14 @@ impl Withheld {
         }
         let sprints = match (&evidence.scope, evidence.range) {
             (Scope::Team(team), Some(range)) => {
-                sprints_hidden_in_team(team, &evidence.days, &evidence.directory, range, group.minimum)
+                sprints_hidden_in_team(team, &evidence.days, &evidence.directory, range, group.quorum)
             }
             _ => BTreeSet::new(),
         };
         // Of one kind only, its days have to be about enough people, too.
         let wanted = |cell: &&Cell| question.stereotype.is_none() || cell.key.stereotype == question.stereotype;
         let keyed = group.days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(move |cell| (*day, cell)));
-        let days = hidden_by(keyed.filter(|(_, cell)| wanted(cell)), columns, group.minimum);
+        let days = hidden_by(keyed.filter(|(_, cell)| wanted(cell)), columns, group.quorum);
         Ok(Self { days, kinds, veil: evidence.veil.clone(), sprints })
     }
 

@@ -26,11 +26,11 @@ use utoipa::ToSchema;
 
 use crate::{
     Api, ApiError, Request,
-    access::suppression::{Part, hidden},
+    access::quorum::Quorum,
     activities::{Side, identity, read_cursor, write_cursor},
     directory::Directory,
-    evidence::{Days, Evidence},
-    figure::{Figure, Grounds, NO_ACTIVITY, Status, TOO_FEW_PEOPLE},
+    evidence::Days,
+    figure::{Figure, Grounds, NO_ACTIVITY, Status},
     openapi,
     rows::{Adds, Batch, Day, Enough},
     selection::{InvalidParameter, Own, Range, Selection},
@@ -201,19 +201,16 @@ pub struct RowEffects {
 /// The activities that two logics value differently on the same data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Flips {
-    /// `hidden` where so few people are behind them that whoever asks is not told; they are not listed one by one to
-    /// somebody who may not see every person.
-    pub status: Status,
     /// Of which insight.
     pub insight: String,
     /// Which of its numbers.
     pub side: Side,
     /// What the values are counted in.
     pub unit: String,
-    /// How many activities on all pages; null where they are hidden.
-    pub count: Option<usize>,
-    /// The logic effect: the sum of their differences; null where they are hidden.
-    pub difference: Option<i64>,
+    /// How many activities on all pages.
+    pub count: usize,
+    /// The logic effect: the sum of their differences.
+    pub difference: i64,
     /// The same by kind of activity, largest difference first.
     pub by_stereotype: Vec<FlippedKind>,
     /// The activities, largest difference first.
@@ -311,8 +308,12 @@ impl Ground {
     /// Finds it: the logics, the newest day of each, and of each the days of the range.
     ///
     /// # Errors
-    /// If a logic is not known, or if the table or the lake does not answer.
+    /// [`ApiError::AnalystsOnly`] to whoever does not see every row that it is about: a rule that changes may change one
+    /// row, and then the difference is that row. If a logic is not known, or if the table or the lake does not answer.
     pub async fn find(api: &Api, question: &Question) -> Result<Self, ApiError> {
+        if !api.caller.sight.is_all_of(&question.request.scope) {
+            return Err(ApiError::AnalystsOnly(question.request.scope.clone()));
+        }
         let (old, new) = logics(api, question).await?;
         let directory = api.directory(None).await?;
         let newest = api.newest(&[new.clone(), old.clone()]).await?;
@@ -350,15 +351,6 @@ pub async fn compare(api: &Api, question: &Question) -> Result<Comparison, ApiEr
 pub async fn of_ground(api: &Api, question: &Question, ground: Ground) -> Result<Comparison, ApiError> {
     let Ground { old, new, range, directory, pairs, missing: days_missing } = ground;
     let request = &question.request;
-    // Who may not see the figures of one logic or the other may not see how they differ.
-    let of = |logic: &Arc<LogicRecord>| Request { logic: Some(logic.logic.clone()), ..request.clone() };
-    let (seen_before, seen) = match api.caller.sight.is_all_of(&request.scope) {
-        true => (None, None),
-        false => {
-            let before = Evidence::read(api, &of(&old), false).await?;
-            (Some(before), Some(Evidence::read(api, &of(&new), false).await?))
-        }
-    };
     let of = |logic: Arc<LogicRecord>, pointers: Vec<Pointer>| async move {
         let days = api.store.contributions(&logic.logic, &request.scope, &pointers).await?;
         Ok::<Days, ApiError>(days)
@@ -373,28 +365,16 @@ pub async fn of_ground(api: &Api, question: &Question, ground: Ground) -> Result
         return Err(ApiError::UnknownScope(request.scope.clone()));
     }
     let numbers = Numbers::of(api, &old, &new);
-    let effects = match seen {
-        None => row_effects(api, &new, &pairs, &request.scope, &numbers).await?,
-        // A single row may be all that came, went or changed.
-        Some(_) => None,
-    };
+    let effects = row_effects(api, &new, &pairs, &request.scope, &numbers).await?;
     let evident = |pointers: Vec<Pointer>| pointers.into_iter().flat_map(|pointer| pointer.evidence).collect();
     let evident: (BTreeSet<String>, BTreeSet<String>) = (evident(pointers(|p| &p.old)), evident(pointers(|p| &p.new)));
     let difference = |insight: &Insight| {
         let figure = |days: &Days, evident: &BTreeSet<String>| {
-            let minimum = seen.as_ref().map_or(0, |seen| seen.veil.minimum);
-            Figure::of(insight.ratio(), insight.evidence.as_ref(), Grounds { cells: cells(days), evident, minimum })
+            let grounds = Grounds { cells: cells(days), evident, quorum: &Quorum::default() };
+            Figure::of(insight.ratio(), insight.evidence.as_ref(), grounds)
         };
-        let hidden = |seen: &Option<Evidence>| {
-            seen.as_ref().is_some_and(|seen| seen.veil.hides_figure(&insight.id, &request.scope))
-        };
-        let hidden = hidden(&seen_before) || hidden(&seen);
         let known = old.folds(insight.ratio().columns()) && new.folds(insight.ratio().columns());
-        let (before, after) = match hidden {
-            true => (Figure::hidden(), Figure::hidden()),
-            false => (figure(&was, &evident.0), figure(&is, &evident.1)),
-        };
-        let hidden = [&before, &after].iter().any(|figure| figure.status == Status::Hidden);
+        let (before, after) = (figure(&was, &evident.0), figure(&is, &evident.1));
         let split = |side: Side| {
             let index = numbers.index(&insight.id, side)?;
             let adds = &numbers.adds[index].2;
@@ -407,7 +387,6 @@ pub async fn of_ground(api: &Api, question: &Question, ground: Ground) -> Result
         // No rows on one side only is a difference, too: they add nothing.
         let idle = |reason: &Option<String>| reason.as_deref() == Some(NO_ACTIVITY);
         let reason = match (known, &before.reason, &after.reason) {
-            _ if hidden => Some(TOO_FEW_PEOPLE.to_owned()),
             (false, ..) => Some(NOT_COMPUTED.to_owned()),
             (true, old, None) if idle(old) => None,
             (true, None, new) if idle(new) => None,
@@ -421,7 +400,6 @@ pub async fn of_ground(api: &Api, question: &Question, ground: Ground) -> Result
             title: insight.title.clone(),
             units: insight.units.clone(),
             status: match (told, partial) {
-                (false, _) if hidden => Status::Hidden,
                 (false, _) => Status::NotMeasurable,
                 (true, true) => Status::Partial,
                 (true, false) => Status::Measured,
@@ -436,13 +414,7 @@ pub async fn of_ground(api: &Api, question: &Question, ground: Ground) -> Result
     };
     let insights: Vec<Difference> = api.register.insights().map(difference).collect();
     let flips = match &question.insight {
-        Some(id) if insights.iter().any(|insight| insight.id == *id && insight.status == Status::Hidden) => {
-            return Err(ApiError::TooFewPeople(request.scope.clone()));
-        }
-        Some(id) => {
-            let minimum = seen.as_ref().map_or(0, |seen| seen.veil.minimum);
-            Some(flips(api, question, id, (&old, &new), &pairs, &numbers, minimum).await?)
-        }
+        Some(id) => Some(flips(api, question, id, (&old, &new), &pairs, &numbers).await?),
         None => None,
     };
     let flips = flips.map(|mut flips| {
@@ -639,7 +611,6 @@ async fn flips(
     (old, new): (&Arc<LogicRecord>, &Arc<LogicRecord>),
     pairs: &[Pair],
     numbers: &Numbers,
-    minimum: usize,
 ) -> Result<Flips, ApiError> {
     let insight = api.register.insights().find(|insight| insight.id == id);
     let insight = insight.ok_or_else(|| ApiError::UnknownInsight(id.to_owned()))?;
@@ -655,12 +626,11 @@ async fn flips(
         return Err(ApiError::CursorExpired);
     }
     let mut flips = Flips {
-        status: Status::Measured,
         insight: id.to_owned(),
         side: question.side,
         unit: unit.clone(),
-        count: Some(0),
-        difference: Some(0),
+        count: 0,
+        difference: 0,
         by_stereotype: Vec::new(),
         activities: Vec::new(),
         next: None,
@@ -679,17 +649,12 @@ async fn flips(
     };
     let mut days = stream::iter(pointers).map(of_day).buffered(READ_AT_ONCE);
     let mut kinds: BTreeMap<String, FlippedKind> = BTreeMap::new();
-    let mut people: BTreeMap<String, Part> = BTreeMap::new();
-    let (mut count, mut difference) = (0, 0);
     // One more than a page, to know whether there is another.
     let mut page: BTreeMap<Place, Flip> = BTreeMap::new();
     while let Some(day) = days.try_next().await? {
-        for (person, flip) in day {
-            count += 1;
-            difference += flip.difference;
-            let part = people.entry(flip.stereotype.clone()).or_default();
-            (part.minimum, part.has_rows) = (minimum, true);
-            part.people.insert(person);
+        for flip in day {
+            flips.count += 1;
+            flips.difference += flip.difference;
             let kind = kinds.entry(flip.stereotype.clone()).or_default();
             kind.activities += 1;
             kind.duration_seconds += flip.duration_seconds;
@@ -704,19 +669,6 @@ async fn flips(
                 }
             }
         }
-    }
-    let everybody: BTreeSet<&String> = people.values().flat_map(|part| &part.people).collect();
-    if count > 0 && everybody.len() < minimum {
-        return Ok(Flips { status: Status::Hidden, count: None, difference: None, ..flips });
-    }
-    (flips.count, flips.difference) = (Some(count), Some(difference));
-    if minimum > 0 {
-        page.clear();
-        let parts: Vec<Part> = people.values().cloned().collect();
-        let hides = hidden(&parts, minimum).parts;
-        let hidden: BTreeSet<&String> =
-            people.keys().zip(hides).filter(|(_, hidden)| *hidden).map(|(kind, _)| kind).collect();
-        kinds.retain(|kind, _| !hidden.contains(kind));
     }
     let more = page.len() > question.limit;
     flips.activities = page.into_values().take(question.limit).collect();
@@ -734,7 +686,7 @@ async fn flips_of(
     (old, new): (&Arc<LogicRecord>, &Arc<LogicRecord>),
     scope: &Scope,
     adds: Adds,
-) -> Result<Vec<(String, Flip)>, ApiError> {
+) -> Result<Vec<Flip>, ApiError> {
     let day = pointer.partition.day;
     let before = Day::fetch(api, pointer, old, adds.columns().iter()).await?;
     let (of, counted) = (scope.clone(), adds.clone());
@@ -751,15 +703,14 @@ async fn flips_of(
     let scope = scope.clone();
     // The same base: the same rows in the same order.
     let mut values = values.into_iter();
-    let read = move |flips: &mut Vec<(String, Flip)>, batch: &Batch, _| {
+    let read = move |flips: &mut Vec<Flip>, batch: &Batch, _| {
         for row in 0..batch.rows.len() {
             if !batch.is_of(row, &scope, None)? {
                 continue;
             }
             let (old, new) = (values.next().unwrap_or_default(), batch.value(row, &adds)?);
             if old != new {
-                let person = batch.text("user_id", row)?.unwrap_or_default().to_owned();
-                let flip = Flip {
+                flips.push(Flip {
                     activity_id: batch.text("activity_id", row)?.unwrap_or_default().to_owned(),
                     day,
                     stereotype: batch.text("stereotype_code", row)?.unwrap_or_default().to_owned(),
@@ -767,8 +718,7 @@ async fn flips_of(
                     old,
                     new,
                     difference: new - old,
-                };
-                flips.push((person, flip));
+                });
             }
         }
         Ok(Enough::No)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use shared::{
-    contribution::Scope,
+    contribution::{People, Scope},
     dimension::{self, Member},
     lake::{Entity, Lake, LakeError},
     time::{Generation, LocalDay},
@@ -116,9 +116,9 @@ impl Directory {
         self.team_of.get(person).map(String::as_str)
     }
 
-    /// How many people a team has now.
-    pub fn members_of(&self, team: &str) -> usize {
-        self.team_of.values().filter(|own| *own == team).count()
+    /// Who is in a team now.
+    pub fn people_of(&self, team: &str) -> People {
+        self.team_of.iter().filter(|(_, own)| *own == team).map(|(person, _)| person.as_str()).collect()
     }
 
     /// The sprint `id`.

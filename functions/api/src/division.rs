@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 use shared::{
     annotator::declaration::Insight,
-    contribution::{Cell, Extent, Scope},
+    contribution::{Cell, Extent, People, Scope},
     time::LocalDay,
 };
 use utoipa::ToSchema;
@@ -57,7 +57,7 @@ impl<'a> Division<'a> {
         let (own, siblings) = &self.among;
         let columns: Vec<String> = insight.ratio().columns().cloned().collect();
         let keyed = siblings.iter().enumerate().flat_map(|(index, cells)| cells.iter().map(move |cell| (index, *cell)));
-        hidden_by(keyed, &columns, self.group.minimum).contains(own)
+        hidden_by(keyed, &columns, self.group.quorum).contains(own)
     }
 
     /// The parts of an insight in it.
@@ -70,7 +70,7 @@ impl<'a> Division<'a> {
 
     /// Who worked in it; `None` where it is hidden.
     pub fn people(&self) -> Option<usize> {
-        let people = self.cells.iter().flat_map(|cell| &cell.people).collect::<BTreeSet<_>>().len();
+        let people = self.cells.iter().map(|cell| &cell.people).collect::<People>().len();
         (!self.hidden).then_some(people)
     }
 
@@ -122,16 +122,16 @@ fn teams_in_sprint(evidence: &Evidence) -> Vec<Division<'_>> {
     let part = |(id, cells): (&&String, &Vec<&Cell>)| Part {
         fixed: !veil.hides_team(id),
         hidden: veil.hides_team(id),
-        ..Part::of(cells.iter().copied(), veil.minimum_of(id))
+        ..Part::of(cells.iter().copied(), veil.quorum_of(id))
     };
-    let hidden = hidden(&cells.iter().map(part).collect::<Vec<_>>(), veil.minimum);
+    let hidden = hidden(&cells.iter().map(part).collect::<Vec<_>>(), &veil.quorum);
     let siblings: Arc<Vec<Vec<&Cell>>> = Arc::new(cells.values().cloned().collect());
     let mut teams = Vec::new();
     for (index, ((id, cells), hidden)) in cells.into_iter().zip(hidden.parts).enumerate() {
         let among = (index, Arc::clone(&siblings));
         let scope = Scope::Team(id.clone());
         let name = evidence.directory.name(&scope);
-        let group = Group { minimum: veil.minimum_of(id), ..evidence.group() };
+        let group = Group { quorum: veil.quorum_of(id), ..evidence.group() };
         teams.push(Division { scope, name, days: None, complete: true, cells, group, hidden, among });
     }
     teams
@@ -157,8 +157,8 @@ pub fn sprints<'a>(group: &Group<'a>, team: Option<&str>) -> Vec<Division<'a>> {
             }
         }
     }
-    let hidden = match (&group.scope, group.minimum) {
-        (Scope::Team(id), 1..) => sprints_hidden_in_team(id, group.days, group.directory, range, group.minimum),
+    let hidden = match &group.scope {
+        Scope::Team(id) => sprints_hidden_in_team(id, group.days, group.directory, range, group.quorum),
         _ => BTreeSet::new(),
     };
     let mut sprints: Vec<_> = group.directory.sprints_in(range, team).collect();
@@ -207,7 +207,7 @@ pub fn by_sprint_day<'a>(group: &Group<'a>) -> Vec<(i64, Division<'a>)> {
         }
     }
     let keyed = cells.iter().flat_map(|(number, cells)| cells.iter().map(move |cell| (*number, *cell)));
-    let hidden = hidden_by(keyed, &[], group.minimum);
+    let hidden = hidden_by(keyed, &[], group.quorum);
     let siblings: Arc<Vec<Vec<&Cell>>> = Arc::new(cells.values().cloned().collect());
     let division = |(index, (number, cells)): (usize, (i64, Vec<&'a Cell>))| {
         let (scope, name, hidden) = (group.scope.clone(), format!("day {number}"), hidden.contains(&number));
@@ -278,13 +278,13 @@ pub struct Kind {
 /// The kinds of activity of a group that are hidden from whoever asks, as far as they have to do with some columns.
 pub fn hidden_kinds(group: &Group, columns: &[String]) -> BTreeSet<String> {
     let keyed = group.cells().filter_map(|cell| Some((cell.key.stereotype.as_ref()?, cell)));
-    hidden_by(keyed, columns, group.minimum).into_iter().cloned().collect()
+    hidden_by(keyed, columns, group.quorum).into_iter().cloned().collect()
 }
 
 /// The days of a group that are hidden from whoever asks, as far as they have to do with some columns.
 pub fn hidden_days(group: &Group, columns: &[String]) -> BTreeSet<LocalDay> {
     let keyed = group.days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(move |cell| (*day, cell)));
-    hidden_by(keyed, columns, group.minimum)
+    hidden_by(keyed, columns, group.quorum)
 }
 
 /// Every kind of activity of a group that is not hidden, most work first, and how many are.
@@ -301,7 +301,7 @@ pub fn kinds(group: &Group) -> (Vec<Kind>, usize) {
         name: group.directory.stereotype(stereotype),
         rows: cells.iter().map(|cell| cell.total.rows).sum(),
         work_seconds: cells.iter().map(|cell| cell.work.seconds).sum(),
-        people: cells.iter().flat_map(|cell| &cell.people).collect::<BTreeSet<_>>().len(),
+        people: cells.iter().map(|cell| &cell.people).collect::<People>().len(),
     };
     let mut kinds: Vec<Kind> = cells.into_iter().map(kind).collect();
     kinds.sort_by_key(|kind| std::cmp::Reverse(kind.work_seconds));

@@ -40,8 +40,9 @@ impl Tag {
     pub fn unchanged(&self, headers: &HeaderMap) -> Option<Response> {
         let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
         let mut tags = known.flat_map(|value| value.split(',')).map(str::trim);
-        // A weak comparison, as RFC 9110 asks for here.
-        let same = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.0;
+        // A weak comparison, as RFC 9110 asks for here. Of `*` it is not known yet whether there is an answer at all, or
+        // whether it may be given, so that is answered in full.
+        let same = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag) == self.0;
         tags.any(same).then(|| {
             let mut response = (StatusCode::NOT_MODIFIED, Body::empty()).into_response();
             self.name(&mut response);

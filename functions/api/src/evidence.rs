@@ -15,7 +15,7 @@ use shared::{
 
 use crate::{
     Api, ApiError,
-    access::{Sight, Veil, sight::Member, veil::Landscape},
+    access::{Sight, Veil, quorum::Quorum, sight::Member, veil::Landscape},
     directory::Directory,
     figure::{Figure, Grounds},
     logics::{LogicRun, MissingDay, runs},
@@ -212,37 +212,40 @@ impl Evidence {
 
     /// What of it is hidden from a member. Whatever is not their own team's is seen beside its siblings, so those are read.
     async fn veil_for(&self, api: &Api, member: &Member) -> Result<Veil, ApiError> {
+        let present = api.directory(None).await?;
+        let over = Veil::over(member, &self.scope, &self.directory, &present);
+        let own = self.is_own_team_under(&over);
         let organisation = match &self.scope {
             Scope::Organisation => self.days.clone(),
-            _ if self.is_own_team_of(member) => Days::new(),
+            _ if own => Days::new(),
             _ => contributions(api, &Scope::Organisation, &self.shown).await?,
         };
-        let teams = match (self.is_own_team_of(member), self.teams.is_empty()) {
+        let teams = match (own, self.teams.is_empty()) {
             (true, _) => BTreeMap::new(),
             (false, true) => self.read_teams(api, &organisation).await?,
             (false, false) => self.teams.clone(),
         };
-        let veil = self.veil_among(member, &api.register, &organisation, &teams);
+        let veil = self.veil_among(over, &api.register, &organisation, &teams);
         veil.ok_or_else(|| ApiError::TooFewPeople(self.scope.clone()))
     }
 
-    fn is_own_team_of(&self, member: &Member) -> bool {
-        matches!(&self.scope, Scope::Team(team) if member.is_in(team, &self.directory))
+    fn is_own_team_under(&self, veil: &Veil) -> bool {
+        matches!(&self.scope, Scope::Team(team) if veil.is_own(team))
     }
 
     /// The veil over the selection among all that `organisation` and `teams` add to its days; `None` where it is hidden.
     pub(crate) fn veil_among(
         &self,
-        member: &Member,
+        over: Veil,
         register: &Register,
         organisation: &Days,
         teams: &BTreeMap<String, Days>,
     ) -> Option<Veil> {
         let directory = &self.directory;
-        let veil = match self.is_own_team_of(member) {
-            true => Veil::over(member, &self.scope, directory),
+        let veil = match self.is_own_team_under(&over) {
+            true => over,
             false => {
-                Landscape { member, directory, range: self.range, organisation, teams }.veil(register, &self.scope)?
+                Landscape { over, directory, range: self.range, organisation, teams }.veil(register, &self.scope)?
             }
         };
         self.group_under(&veil).is_large_enough().then_some(veil)
@@ -293,7 +296,7 @@ impl Evidence {
             days: &self.days,
             teams: self.teams.values().collect(),
             evident: &self.evident,
-            minimum: veil.minimum,
+            quorum: &veil.quorum,
             veil,
         }
     }
@@ -314,7 +317,7 @@ impl Evidence {
             days,
             teams: Vec::new(),
             evident: &self.evident,
-            minimum: self.veil.minimum_of(id),
+            quorum: self.veil.quorum_of(id),
             veil: &self.veil,
         })
     }
@@ -367,8 +370,8 @@ pub struct Group<'a> {
     pub teams: Vec<&'a Days>,
     /// See [`Evidence::evident`].
     pub evident: &'a BTreeSet<String>,
-    /// A figure about fewer people than this is hidden; 0 hides nothing.
-    pub minimum: usize,
+    /// Who has to be behind a figure of it.
+    pub quorum: &'a Quorum,
     /// What else is hidden.
     pub veil: &'a Veil,
 }
@@ -376,8 +379,8 @@ pub struct Group<'a> {
 impl<'a> Group<'a> {
     /// Whether it has no rows, or enough people behind them.
     fn is_large_enough(&self) -> bool {
-        let people: BTreeSet<&String> = self.cells().flat_map(|cell| &cell.people).collect();
-        people.len() >= self.minimum || self.cells().all(|cell| cell.total.rows == 0)
+        let people = self.cells().map(|cell| &cell.people).collect();
+        self.quorum.is_met_by(&people) || self.cells().all(|cell| cell.total.rows == 0)
     }
 
     /// Whether the group itself is hidden.
@@ -400,7 +403,7 @@ impl<'a> Group<'a> {
 
     /// What a figure of some of its rows is computed from.
     pub fn grounds_of<I: Iterator<Item = &'a Cell>>(&self, cells: I) -> Grounds<'a, I> {
-        Grounds { cells, evident: self.evident, minimum: self.minimum }
+        Grounds { cells, evident: self.evident, quorum: self.quorum }
     }
 
     /// Every row once, by day, stereotype, and what else the scope divides by.

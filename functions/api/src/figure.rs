@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::openapi;
+use crate::{access::quorum::Quorum, openapi};
 use shared::{
     annotator::declaration::{Denominator, EvidenceNeeded, NamedPart, Ratio},
     contribution::{Cell, Extent, Measure, NOT_COMPUTED},
@@ -74,8 +74,8 @@ pub struct Grounds<'a, I> {
     pub cells: I,
     /// The evidence columns that are true of some row of the organisation.
     pub evident: &'a BTreeSet<String>,
-    /// A figure about fewer people than this is hidden; 0 hides nothing.
-    pub minimum: usize,
+    /// Who has to be behind a figure for it to be shown.
+    pub quorum: &'a Quorum,
 }
 
 impl Figure {
@@ -116,7 +116,7 @@ impl Figure {
                 population += cell.population(column).seconds;
             }
         }
-        let few = |measure: &Measure| measure.population.rows > 0 && measure.people.len() < grounds.minimum;
+        let few = |measure: &Measure| measure.population.rows > 0 && !grounds.quorum.is_met_by(&measure.people);
         if measures.values().any(few) {
             return Self::hidden();
         }
@@ -174,7 +174,7 @@ impl Figure {
 /// Adds a cell's work as rows that cannot tell, because the logic behind them does not have the figure.
 fn not_computed(cell: &Cell, measure: &mut Measure) {
     measure.population.add(cell.work);
-    measure.people.extend(cell.people.iter().cloned());
+    measure.people.join(&cell.people);
     if cell.work.rows > 0 {
         measure.reasons.entry(NOT_COMPUTED.to_owned()).or_default().add(cell.work);
     }
@@ -300,14 +300,14 @@ fn most_frequent(measure: &Measure) -> String {
 
 #[cfg(test)]
 mod tests {
-    use shared::contribution::CellKey;
+    use shared::contribution::{CellKey, People};
 
     use super::*;
 
     #[test]
     fn what_an_older_logic_does_not_have_is_not_known_on_either_side_and_never_0() {
         let extent = |rows| Extent { rows, seconds: 60 * rows };
-        let cell = || Cell::new(CellKey::default(), extent(5), extent(4), BTreeSet::from(["ada".to_owned()]));
+        let cell = || Cell::new(CellKey::default(), extent(5), extent(4), ["ada"].into_iter().collect());
         let measure = |sum| Measure { sum, population: extent(4), covered: extent(4), values: 4, ..Measure::default() };
         let (mut new, mut old) = (cell(), cell());
         new.record("waste", measure(120));
@@ -318,7 +318,7 @@ mod tests {
         let of = |cells: &[&Cell], denominator: &Denominator| {
             let numerator = ["waste".to_owned()];
             let evident = BTreeSet::new();
-            let grounds = Grounds { cells: cells.iter().copied(), evident: &evident, minimum: 0 };
+            let grounds = Grounds { cells: cells.iter().copied(), evident: &evident, quorum: &Quorum::default() };
             Figure::of(Ratio { numerator: &numerator, denominator }, None, grounds)
         };
         for denominator in [
@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn quantiles_are_nearest_ranks_and_given_as_their_bins() {
         let cell = |bins: &[(i64, i64)]| {
-            let mut cell = Cell::new(CellKey::default(), Extent::default(), Extent::default(), BTreeSet::new());
+            let mut cell = Cell::new(CellKey::default(), Extent::default(), Extent::default(), People::default());
             let histogram = bins.iter().copied().collect();
             cell.record("gap_seconds", Measure { sum: 1_000, histogram, ..Measure::default() });
             cell

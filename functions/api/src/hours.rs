@@ -3,13 +3,13 @@
 //! Complete: every local day that the sprint touches lies in the range. Worked: the team's own people have a row of work
 //! in it; only their rows count.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
-use shared::contribution::{Cell, Measure, Scope};
+use shared::contribution::{Cell, Measure, People, Scope};
 use utoipa::ToSchema;
 
-use crate::evidence::Group;
+use crate::{access::quorum::Quorum, evidence::Group};
 
 const SECONDS_PER_HOUR: i64 = 3_600;
 const DAYS_WITHOUT_SPRINTS: i64 = 10;
@@ -61,8 +61,8 @@ pub struct Pace<'a> {
     /// The cells of each sprint or day.
     units: Vec<Vec<&'a Cell>>,
     basis: Basis,
-    /// Hours of fewer people than this are not told.
-    minimum: usize,
+    /// Who has to be behind hours that are told.
+    quorum: &'a Quorum,
 }
 
 /// One thing to divide by, and the cells in it: a team's or a person's sprint, or a team's day.
@@ -72,17 +72,17 @@ impl<'a> Pace<'a> {
     /// The pace of `group`; `None` where it worked in no complete sprint, or on no day if it has no sprints.
     pub fn of(group: &Group<'a>) -> Option<Self> {
         match &group.scope {
-            _ if !group.has_sprints() => Self::over(Basis::TenDays, worked_days(group), group.minimum),
-            Scope::Organisation => Self::over(Basis::TeamAndSprint, complete_sprints(group), group.minimum),
-            _ => Self::over(Basis::Sprint, complete_sprints(group), group.minimum),
+            _ if !group.has_sprints() => Self::over(Basis::TenDays, worked_days(group), group.quorum),
+            Scope::Organisation => Self::over(Basis::TeamAndSprint, complete_sprints(group), group.quorum),
+            _ => Self::over(Basis::Sprint, complete_sprints(group), group.quorum),
         }
     }
 
-    fn over<K>(basis: Basis, units: Units<'a, K>, minimum: usize) -> Option<Self> {
+    fn over<K>(basis: Basis, units: Units<'a, K>, quorum: &'a Quorum) -> Option<Self> {
         let worked = |cells: &Vec<&Cell>| cells.iter().any(|cell| cell.work.rows > 0);
         let units: Vec<Vec<&Cell>> = units.into_values().filter(worked).collect();
-        let told = is_large_enough(units.iter().flatten().copied(), &[], minimum);
-        (!units.is_empty() && told).then_some(Self { units, basis, minimum })
+        let told = is_large_enough(units.iter().flatten().copied(), &[], quorum);
+        (!units.is_empty() && told).then_some(Self { units, basis, quorum })
     }
 
     /// The sprints or days whose logic has all of some columns: where a part of one is not known, it is not complete.
@@ -95,7 +95,7 @@ impl<'a> Pace<'a> {
         let seconds = self.known(columns).flatten().map(|cell| cell.sum_of(columns)).sum();
         let days = self.basis == Basis::TenDays;
         let count = self.known(columns).count() as i64;
-        let told = is_large_enough(self.known(columns).flatten().copied(), columns, self.minimum);
+        let told = is_large_enough(self.known(columns).flatten().copied(), columns, self.quorum);
         (count > 0 && told).then(|| HoursPerSprint {
             value: self.hours(seconds, count),
             basis: self.basis,
@@ -111,7 +111,7 @@ impl<'a> Pace<'a> {
         let count = self.known(columns).count() as i64;
         let cells = self.known(columns).flatten().copied();
         let cells = cells.filter(|cell| cell.key.stereotype.as_deref() == Some(stereotype));
-        let told = is_large_enough(cells.clone(), columns, self.minimum);
+        let told = is_large_enough(cells.clone(), columns, self.quorum);
         (divided && count > 0 && told).then(|| self.hours(cells.map(|cell| cell.sum_of(columns)).sum(), count))
     }
 
@@ -126,16 +126,16 @@ impl<'a> Pace<'a> {
 }
 
 /// Whether some cells are empty or have enough people behind them, as far as they have to do with each of some columns.
-fn is_large_enough<'a>(cells: impl Iterator<Item = &'a Cell> + Clone, columns: &[String], minimum: usize) -> bool {
-    let enough = |people: usize, rows: i64| rows == 0 || people >= minimum;
+fn is_large_enough<'a>(cells: impl Iterator<Item = &'a Cell> + Clone, columns: &[String], quorum: &Quorum) -> bool {
+    let enough = |people: &People, rows: i64| rows == 0 || quorum.is_met_by(people);
     let of_column = |column: &String| {
         let mut measure = Measure::default();
         cells.clone().for_each(|cell| cell.add_to(column, &mut measure));
-        enough(measure.people.len(), measure.population.rows)
+        enough(&measure.people, measure.population.rows)
     };
-    let people: BTreeSet<&String> = cells.clone().flat_map(|cell| &cell.people).collect();
-    minimum == 0
-        || (enough(people.len(), cells.clone().map(|cell| cell.work.rows).sum()) && columns.iter().all(of_column))
+    let people = cells.clone().map(|cell| &cell.people).collect();
+    quorum.asks_nothing()
+        || (enough(&people, cells.clone().map(|cell| cell.work.rows).sum()) && columns.iter().all(of_column))
 }
 
 /// The cells in complete sprints, by team and sprint. Only a team's own people count in its sprint; a person counts

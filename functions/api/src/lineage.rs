@@ -9,7 +9,7 @@ use shared::{
         Logic,
         declaration::{Insight, Units},
     },
-    contribution::{Cell, LogicRecord, RecordedAnnotator, Shown},
+    contribution::{Cell, LogicRecord, RecordedAnnotator, Scope, Shown},
     lake::{LakeError, LakeKey, siblings::Siblings},
     time::{Generation, LocalDay},
 };
@@ -123,7 +123,7 @@ pub struct Origin {
     pub base: String,
     /// Of the object's bytes.
     pub sha256: String,
-    /// The rows of the object, in all scopes; null where the day is hidden from whoever asks, as its numbers are.
+    /// The rows of the object, in all scopes; null for whoever may not see all of them.
     pub rows: Option<i64>,
     /// The run that captured it; null if it was cut off before it could leave its record.
     pub run: Option<RunOrigin>,
@@ -300,7 +300,7 @@ async fn origin(
         generation: partition.generation,
         base: LakeKey::Activities { partition, sha256: pointer.base }.to_string(),
         sha256: pointer.base.to_string(),
-        rows: told.then_some(pointer.total.rows),
+        rows: api.caller.sight.is_all_of(&Scope::Organisation).then_some(pointer.total.rows),
         run,
         annotations,
     })

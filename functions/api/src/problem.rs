@@ -29,6 +29,9 @@ pub enum ApiError {
     /// The question is about too few people for whoever asks, or would tell of too few.
     #[error("what {0} did is about too few people")]
     TooFewPeople(Scope),
+    /// The question is about single rows of people whom whoever asks does not see one by one.
+    #[error("what {0} did is not told row by row")]
+    AnalystsOnly(Scope),
     /// The question is about an insight that there is not.
     #[error("there is no insight {0}")]
     UnknownInsight(String),
@@ -195,6 +198,15 @@ impl From<&ApiError> for Problem {
                      tell of so few by comparison with what is shown. Ask about your own team, a longer range or a larger \
                      group."
                 )),
+            },
+            ApiError::AnalystsOnly(_) => Self {
+                status: StatusCode::FORBIDDEN,
+                name: "analysts-only",
+                title: "Two logics are compared by analysts",
+                detail: Cow::Borrowed(
+                    "What one logic says and another does not may be what a single person did. You may compare two logics over \
+                     your own work, scope=person:ID; over that of others it takes the role of an analyst.",
+                ),
             },
             ApiError::UnknownInsight(id) => Self {
                 status: StatusCode::NOT_FOUND,

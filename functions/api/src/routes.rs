@@ -6,9 +6,9 @@ use axum::{
     Json, Router,
     body::HttpBody,
     extract::{self, FromRequestParts, Path, Query, State},
-    http::{HeaderMap, HeaderValue, Uri, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
     middleware::{Next, from_fn, from_fn_with_state, map_response},
-    response::{Html, IntoResponse, Response},
+    response::{Html, IntoResponse, Redirect, Response},
     routing::get,
 };
 use chrono::{DateTime, Utc};
@@ -24,7 +24,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Api, ApiError, Request,
-    access::{Caller, gate, sign_in},
+    access::{
+        Caller, Sight,
+        gate::{self, problem_or_page},
+        sign_in,
+    },
     activities::{self, Question, Side},
     answer::Answer,
     compare::{self, Comparison},
@@ -68,7 +72,7 @@ pub fn router(api: Api) -> Router {
         .route("/assets/icon.svg", get(icon))
         .merge(sign_in::routes())
         .fallback(not_found)
-        .method_not_allowed_fallback(|uri: Uri| async move { refuse(&uri, Problem::METHOD_NOT_ALLOWED) })
+        .method_not_allowed_fallback(|uri: Uri| async move { problem_or_page(&uri, Problem::METHOD_NOT_ALLOWED) })
         .layer(from_fn_with_state(api.clone(), gate::admit))
         .layer(from_fn(bounded))
         .layer(CompressionLayer::new())
@@ -695,8 +699,32 @@ async fn get_quality(Counted(api): Counted, uri: Uri) -> Result<Json<Quality>, P
 }
 
 /// A page, or a page that says why there is none.
-fn shown(uri: &Uri, page: Result<Response, Problem>) -> Response {
-    page.unwrap_or_else(|problem| refuse(uri, problem))
+async fn shown(api: &Api, uri: &Uri, page: Result<Response, Problem>) -> Response {
+    match page {
+        Ok(page) => page,
+        Err(problem) => match elsewhere(api, uri, &problem).await {
+            Some(address) => Redirect::to(&address).into_response(),
+            None => problem_or_page(uri, problem),
+        },
+    }
+}
+
+/// The same page of what a member may see, if they did not say whose and the organisation's is hidden from them.
+async fn elsewhere(api: &Api, uri: &Uri, problem: &Problem) -> Option<String> {
+    let Sight::Member(member) = &api.caller.sight else { return None };
+    let given = given(uri).ok()?;
+    if problem.status != StatusCode::FORBIDDEN || given.iter().any(|(name, _)| name == "scope") {
+        return None;
+    }
+    let own_rows = || member.person.clone().map(Scope::Person);
+    let scope = match uri.path() {
+        page::COMPARISON => own_rows(),
+        _ => member.team_to_show(&*api.directory(None).await.ok()?).map(Scope::Team).or_else(own_rows),
+    };
+    let request = Request { scope: scope?, ..Request::default() };
+    let further: Vec<(&str, &str)> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let further = parameters(&further);
+    Some(format!("{}{}{}", uri.path(), request.query(), further))
 }
 
 /// What a page is asked for. A form sends the fields that were left blank, too.
@@ -784,7 +812,7 @@ async fn show_overview(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> R
             None => made(&api, (&uri, &headers), request(&given)?, true, render).await,
         }
     };
-    shown(&uri, page.await)
+    shown(&api, &uri, page.await).await
 }
 
 async fn show_insight(Counted(api): Counted, Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
@@ -798,7 +826,7 @@ async fn show_insight(Counted(api): Counted, Path(id): Path<String>, uri: Uri, h
         };
         made_with_earlier(&api, (&uri, &headers), request(&given)?, insight, render).await
     };
-    shown(&uri, page.await)
+    shown(&api, &uri, page.await).await
 }
 
 async fn show_activities(Counted(api): Counted, Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
@@ -812,7 +840,7 @@ async fn show_activities(Counted(api): Counted, Path(id): Path<String>, uri: Uri
         };
         made(&api, (&uri, &headers), question.request.clone(), false, render).await
     };
-    shown(&uri, page.await)
+    shown(&api, &uri, page.await).await
 }
 
 async fn show_quality(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Response {
@@ -826,7 +854,7 @@ async fn show_quality(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Re
         };
         made(&api, (&uri, &headers), request(&given(&uri)?)?, false, render).await
     };
-    shown(&uri, page.await)
+    shown(&api, &uri, page.await).await
 }
 
 async fn show_comparison(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Response {
@@ -851,7 +879,7 @@ async fn show_comparison(Counted(api): Counted, uri: Uri, headers: HeaderMap) ->
         };
         made_from(&api, (&uri, &headers), (request, basis, &further), false, render).await
     };
-    shown(&uri, page.await)
+    shown(&api, &uri, page.await).await
 }
 
 async fn show_lineage(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Response {
@@ -864,7 +892,7 @@ async fn show_lineage(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Re
         };
         made(&api, (&uri, &headers), question.request.clone(), false, render).await
     };
-    shown(&uri, page.await)
+    shown(&api, &uri, page.await).await
 }
 
 async fn show_logics(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Response {
@@ -878,7 +906,7 @@ async fn show_logics(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Res
         };
         made_from(&api, (&uri, &headers), (request, basis, &further), false, render).await
     };
-    shown(&uri, page.await)
+    shown(&api, &uri, page.await).await
 }
 
 async fn style() -> impl IntoResponse {
@@ -895,16 +923,7 @@ fn asset(content_type: &'static str, body: &'static str) -> impl IntoResponse {
 }
 
 async fn not_found(uri: Uri) -> Response {
-    refuse(&uri, Problem::NOT_FOUND)
-}
-
-/// Programs get a problem, people a page.
-fn refuse(uri: &Uri, problem: Problem) -> Response {
-    if uri.path().starts_with("/v1") {
-        problem.into_response()
-    } else {
-        (problem.status, Html(page::refusal(&problem))).into_response()
-    }
+    problem_or_page(&uri, Problem::NOT_FOUND)
 }
 
 fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
@@ -917,7 +936,7 @@ fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
 async fn bounded(uri: Uri, request: extract::Request, next: Next) -> Response {
     let response = next.run(request).await;
     if response.body().size_hint().lower() > MOST_BYTES {
-        return refuse(&uri, Problem::TOO_MUCH);
+        return problem_or_page(&uri, Problem::TOO_MUCH);
     }
     response
 }
@@ -947,7 +966,7 @@ mod tests {
     use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
     use axum::{
         body::{Body, to_bytes},
-        http::{Method, StatusCode},
+        http::Method,
     };
     use lambda_http::tower::ServiceExt;
     use shared::{contribution::ContributionStore, lake::Lake};

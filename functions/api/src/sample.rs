@@ -9,7 +9,7 @@ use chrono::Datelike;
 use chrono_tz::Tz;
 use shared::{
     annotator::Register,
-    contribution::{Cell, CellKey, Contribution, Extent, Measure, Pointer, Scope},
+    contribution::{Cell, CellKey, Contribution, Extent, Measure, Person, Pointer, Scope},
     dimension::Member,
     lake::{Partition, Sha256},
     settings::LogicSettings,
@@ -88,7 +88,7 @@ fn measure(row: &Row, value: Option<i64>, reason: &str) -> Measure {
     let mut measure = Measure::default();
     if row.work {
         measure.population = extent;
-        measure.people.insert(row.person.clone());
+        measure.people.insert(Person::of(&row.person));
         match value {
             Some(value) => {
                 measure.sum = value;
@@ -117,7 +117,7 @@ fn cell(row: &Row, stereotype: bool, team: Option<&String>, sprint: Option<&Stri
     };
     let all = Extent { rows: 1, seconds: row.seconds };
     let work = if row.work { all } else { Extent::default() };
-    let people = row.work.then(|| row.person.clone()).into_iter().collect();
+    let people = row.work.then_some(row.person.as_str()).into_iter().collect();
     let mut cell = Cell::new(key, all, work, people);
     measures.into_iter().for_each(|(name, measure)| cell.record(name, measure));
     cell
@@ -227,13 +227,14 @@ pub fn seen_by(
     let (from, to) = (from.to_string(), to.to_string());
     let mut seen = evidence(scope, (&from, &to), rows, &teams, sprints);
     seen.directory = Arc::new(Directory::new(&teams, &people, sprints, &[], Tz::UTC));
+    let over = access::Veil::over(member, &seen.scope, &seen.directory, &seen.directory);
     let mut scopes = fold(rows);
     let organisation = scopes.remove(&Scope::Organisation).unwrap_or_default();
     let by_team = scopes.into_iter().filter_map(|(scope, days)| match scope {
         Scope::Team(id) => Some((id, days)),
         _ => None,
     });
-    seen.veil = seen.veil_among(member, &register(), &organisation, &by_team.collect())?;
+    seen.veil = seen.veil_among(over, &register(), &organisation, &by_team.collect())?;
     Some(seen)
 }
 

@@ -299,6 +299,13 @@ fn by_calendar(insight: &Insight, group: &Group, range: Range, worked: Range, gr
         let change = before.filter(|before| range.from <= before.from && whole.from >= range.from).and_then(|before| {
             let same = Range { from: before.from, to: before.from.plus(days.days()).min(before.to) };
             let same = if days == whole { before } else { same };
+            let cells = group.days.range(before.from..before.to).flat_map(|(day, adds)| {
+                let within = *day < same.to;
+                adds.by_stereotype.iter().map(move |cell| (within, cell))
+            });
+            if !leaves_enough(insight, group, cells) {
+                return None;
+            }
             Some(figure.ratio? - figure_in(insight, group, same).ratio?)
         });
         let name = name_of(whole.from, granularity, years);
@@ -315,7 +322,14 @@ fn hidden_periods(insight: &Insight, group: &Group, wholes: &[Range]) -> BTreeSe
     let period = |day: &LocalDay| wholes.iter().rev().find(|whole| whole.from <= *day).map(|whole| whole.from);
     let keyed = group.days.iter().filter_map(|(day, adds)| Some((period(day)?, adds)));
     let keyed = keyed.flat_map(|(first, adds)| adds.by_stereotype.iter().map(move |cell| (first, cell)));
-    hidden_by(keyed, &columns, group.minimum)
+    hidden_by(keyed, &columns, group.quorum)
+}
+
+/// Whether both what a change is from and the rest of that period, which follows from it, may be told: each cell says in
+/// which of the two it is.
+fn leaves_enough<'a>(insight: &Insight, group: &Group, cells: impl Iterator<Item = (bool, &'a Cell)> + Clone) -> bool {
+    let columns: Vec<String> = insight.ratio().columns().cloned().collect();
+    hidden_by(cells, &columns, group.quorum).is_empty()
 }
 
 /// The whole period that `day` lies in.
@@ -361,6 +375,13 @@ fn by_sprint(insight: &Insight, group: &Group, range: Range) -> Vec<(String, Per
         let change = comparable.and_then(|(before, id)| {
             // A whole sprint counts all its rows, also those on days outside of it.
             let until = if sprint.complete { range.to } else { before.from.plus(days.days()) };
+            let cells = group.days.iter().flat_map(|(day, adds)| {
+                let within = *day < until;
+                cells_of(group, &id, adds).map(move |cell| (within, cell))
+            });
+            if !leaves_enough(insight, group, cells) {
+                return None;
+            }
             Some(figure.ratio? - sprint_until(insight, group, &id, until).ratio?)
         });
         let Scope::Sprint(id) = sprint.scope else { continue };
@@ -378,7 +399,7 @@ fn sprint_until(insight: &Insight, group: &Group, sprint: &str, until: LocalDay)
 }
 
 /// A sprint's cells among those of a day.
-fn cells_of<'a>(group: &'a Group, sprint: &'a str, day: &'a Contribution) -> impl Iterator<Item = &'a Cell> {
+fn cells_of<'a>(group: &'a Group, sprint: &'a str, day: &'a Contribution) -> impl Iterator<Item = &'a Cell> + Clone {
     let cells = match &group.scope {
         Scope::Organisation => &day.by_sprint,
         _ => &day.by_stereotype,

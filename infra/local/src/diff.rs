@@ -114,11 +114,7 @@ fn print(comparison: &Comparison) {
     }
     let Some(flips) = &comparison.flips else { return };
     let amount = |number: i64| amount(number, &flips.unit);
-    println!(
-        "\n{} activities flipped, together {}",
-        flips.count.unwrap_or_default(),
-        amount(flips.difference.unwrap_or_default())
-    );
+    println!("\n{} activities flipped, together {}", flips.count, amount(flips.difference));
     for kind in &flips.by_stereotype {
         let (old, new) = (amount(kind.old), amount(kind.new));
         println!("{:<29} {:>6} activities {old:>12} → {new:>12}", kind.name, kind.activities);

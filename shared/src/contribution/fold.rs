@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, BooleanArray, Int64Array, StringArray};
 
-use super::{Cell, CellKey, Contribution, Extent, Measure, Scope};
+use super::{Cell, CellKey, Contribution, Extent, Measure, People, Person, Scope};
 use crate::{
     annotator::{Register, declaration::Aggregate},
     column::{Columns, NoSuchColumn},
@@ -51,7 +51,7 @@ struct Cells {
 struct Sums {
     total: Extent,
     work: Extent,
-    people: BTreeSet<String>,
+    people: People,
     measures: Vec<Measure>,
 }
 
@@ -63,13 +63,13 @@ struct Values<'a> {
 }
 
 impl Values<'_> {
-    fn add(&self, row: usize, person: &str, seconds: i64, measure: &mut Measure) -> Result<(), FoldError> {
+    fn add(&self, row: usize, person: Person, seconds: i64, measure: &mut Measure) -> Result<(), FoldError> {
         if self.over.is_some_and(|over| over.is_null(row) || !over.value(row)) {
             return Ok(());
         }
         let extent = Extent { rows: 1, seconds };
         measure.population.add(extent);
-        add_person(&mut measure.people, person);
+        measure.people.insert(person);
         let value = self.values.is_valid(row).then(|| self.values.value(row));
         let reason = self.reason.filter(|reasons| reasons.is_valid(row)).map(|reasons| reasons.value(row));
         if let Some(value) = value {
@@ -86,12 +86,6 @@ impl Values<'_> {
             None => {}
         }
         Ok(())
-    }
-}
-
-fn add_person(people: &mut BTreeSet<String>, person: &str) {
-    if !people.contains(person) {
-        people.insert(person.to_owned());
     }
 }
 
@@ -140,7 +134,8 @@ impl Fold {
             (if seen { &mut self.evidence } else { &mut self.awaited }).insert(column);
         }
         for row in 0..rows.len() {
-            let person = people.value(row);
+            let id = people.value(row);
+            let person = Person::of(id);
             let is_work = work.is_none_or(|work| work.is_valid(row) && work.value(row));
             let seconds = durations.value(row);
             let (team, sprint) = (optional(teams, row), optional(sprints, row));
@@ -149,7 +144,7 @@ impl Fold {
             let mut cells: Vec<(Scope, bool, CellKey)> = vec![
                 (Scope::Organisation, true, CellKey { stereotype: stereotype.clone(), team: None, sprint: None }),
                 (
-                    Scope::Person(person.to_owned()),
+                    Scope::Person(id.to_owned()),
                     true,
                     CellKey { stereotype: stereotype.clone(), team: None, sprint: sprint.clone() },
                 ),
@@ -171,7 +166,7 @@ impl Fold {
                 sums.total.add(Extent { rows: 1, seconds });
                 if is_work {
                     sums.work.add(Extent { rows: 1, seconds });
-                    add_person(&mut sums.people, person);
+                    sums.people.insert(person);
                 }
                 sums.measures.resize_with(values.len(), Measure::default);
                 for (values, measure) in values.iter().zip(&mut sums.measures) {

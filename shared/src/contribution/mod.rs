@@ -5,18 +5,16 @@
 
 mod fold;
 mod logic;
+mod people;
 mod store;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    str::FromStr,
-};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
 pub use fold::{Fold, FoldError};
 pub use logic::{LogicRecord, RecordedAnnotator, RecordedColumn};
+pub use people::{People, Person};
 pub use store::{ContributionStore, Pointer, Shown, StoreError};
 
 use crate::time::Malformed;
@@ -100,7 +98,7 @@ pub struct Measure {
     /// How many rows have a value. A row may have one and yet not be covered: what is known of it is not all of it.
     pub values: i64,
     /// Who did the rows that the column is about: distinct people can be counted over any range.
-    pub people: BTreeSet<String>,
+    pub people: People,
     /// Of the rows that cannot tell, how many say why, by reason.
     pub reasons: BTreeMap<String, Extent>,
     /// Where declared: how many values lie in the bin that starts at the key.
@@ -133,8 +131,8 @@ pub struct Cell {
     /// Of those, the ones that are work.
     pub work: Extent,
     /// Who did the work.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub people: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "People::is_empty")]
+    pub people: People,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     columns: BTreeMap<String, Recorded>,
 }
@@ -155,7 +153,7 @@ struct Recorded {
     values: Option<i64>,
     /// The people of the cell, unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    people: Option<BTreeSet<String>>,
+    people: Option<People>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     reasons: BTreeMap<String, Extent>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -168,7 +166,7 @@ fn is_zero(number: &i64) -> bool {
 
 impl Cell {
     /// A cell without folded columns yet: all its rows, those that are work, and who did the work.
-    pub fn new(key: CellKey, total: Extent, work: Extent, people: BTreeSet<String>) -> Self {
+    pub fn new(key: CellKey, total: Extent, work: Extent, people: People) -> Self {
         Self { key, total, work, people, columns: BTreeMap::new() }
     }
 
@@ -227,11 +225,7 @@ impl Cell {
         total.population.add(population);
         total.covered.add(covered);
         total.values += recorded.values.unwrap_or(covered.rows);
-        for person in recorded.people.as_ref().unwrap_or(&self.people) {
-            if !total.people.contains(person) {
-                total.people.insert(person.clone());
-            }
-        }
+        total.people.join(recorded.people.as_ref().unwrap_or(&self.people));
         for (reason, extent) in &recorded.reasons {
             total.reasons.entry(reason.clone()).or_default().add(*extent);
         }
@@ -265,7 +259,7 @@ mod tests {
     #[test]
     fn a_cell_keeps_every_measure_exactly_and_only_what_is_not_as_usual() {
         let extent = |rows| Extent { rows, seconds: 60 * rows };
-        let people = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let people = |names: &[&str]| names.iter().copied().collect::<People>();
         let mut cell = Cell::new(CellKey::default(), extent(5), extent(4), people(&["ada", "bo"]));
         let usual = Measure { population: extent(4), covered: extent(4), values: 4, ..Measure::default() };
         let usual = Measure { people: people(&["ada", "bo"]), ..usual };

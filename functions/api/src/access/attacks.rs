@@ -102,6 +102,33 @@ fn a_small_team_sees_itself_only_where_all_of_it_is_behind_a_figure() {
 }
 
 #[test]
+fn the_last_one_in_a_team_is_not_told_what_those_did_who_left() {
+    let people = people(&[("c", 4)]);
+    let rows = worked(&people, &["2026-01-05"]);
+    let seen = |present: usize| seen_by(&member("c0"), "team:c", &rows, &borrowed(&people[..present]), &[]);
+    assert!(seen(4).is_some() && seen(2).is_some());
+    assert!(seen(1).is_none(), "all of it less their own rows is what the others did");
+    // Two who left count no more than two who were ill.
+    let left: Vec<Row> = rows.iter().filter(|row| row.person != "c1").cloned().collect();
+    assert!(seen_by(&member("c0"), "team:c", &left, &borrowed(&people[..2]), &[]).is_none());
+}
+
+#[test]
+fn a_change_to_date_is_not_told_where_the_rest_of_that_week_is_of_few() {
+    let people = people(&[("a", 8)]);
+    // Monday everybody, on Thursday one; and the next Monday everybody.
+    let mut rows = worked(&people, &["2026-01-05", "2026-01-12"]);
+    let changes = |rows: &[Row]| {
+        let seen = seen_by(&member("a0"), "team:a", rows, &borrowed(&people), &[]).unwrap();
+        let weeks = insight(|insight| trend(insight, &seen.group(), Granularity::Week));
+        weeks.iter().map(|week| (week.figure.status, week.change.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(changes(&rows), [(Status::Measured, false), (Status::Measured, true)]);
+    rows.push(row("2026-01-08", "a3", "a", "", HOUR).automatable());
+    assert_eq!(changes(&rows), [(Status::Measured, false), (Status::Measured, false)]);
+}
+
+#[test]
 fn days_and_weeks_of_few_are_hidden_with_as_many_as_it_takes() {
     let people = people(&[("a", 8)]);
     // Monday and Tuesday everybody, on Saturday one, and the next week everybody.
@@ -205,10 +232,15 @@ fn assert_rest_is_many<'a>(
     what: &str,
     rows: impl Iterator<Item = &'a Row>,
     seen: impl Fn(&Row) -> bool,
-    minimum: usize,
+    present: &[&str],
 ) {
     let rest: BTreeSet<&str> = rows.filter(|row| !seen(row)).map(|row| row.person.as_str()).collect();
-    assert!(rest.is_empty() || rest.len() >= minimum, "{what}: the rest is of {rest:?}");
+    assert!(rest.is_empty() || is_many(&rest, present), "{what}: the rest is of {rest:?}");
+}
+
+/// Whether they are enough, or all of two or more who are in one's own team.
+fn is_many(people: &BTreeSet<&str>, present: &[&str]) -> bool {
+    people.len() >= MINIMUM || (present.len() > 1 && present.iter().all(|person| people.contains(person)))
 }
 
 #[test]
@@ -240,10 +272,12 @@ fn nothing_that_is_shown_leaves_a_rest_of_few() {
             }
         }
         let who = member(&people[dice.below(people.len() as u64) as usize].0);
-        let known = borrowed(&people);
+        // Some have left, and nobody says any more in which team they were.
+        let mut known = borrowed(&people);
+        known.retain(|(person, _)| Some(*person) == who.person.as_deref() || dice.below(4) > 0);
         let seen = |scope: &str| seen_by(&who, scope, &rows, &known, &sprints);
         let own = &people.iter().find(|(person, _)| Some(person) == who.person.as_ref()).unwrap().1;
-        let large = |people: usize| people >= MINIMUM;
+        let present = known.iter().filter(|(_, team)| team == own).map(|(person, _)| *person).collect::<Vec<_>>();
         let organisation = seen("org");
         // By asking for each team alone and for all of them.
         if organisation.is_some() {
@@ -253,26 +287,27 @@ fn nothing_that_is_shown_leaves_a_rest_of_few() {
                 &format!("teams, {round}"),
                 rows.iter(),
                 |row| shown.contains(row.team.as_deref().unwrap()),
-                MINIMUM,
+                &[],
             );
             compared += shown.len();
         }
         for scope in sizes.iter().map(|(team, _)| format!("team:{team}")).chain(["org".to_owned()]) {
             let Some(seen) = seen(&scope) else { continue };
             let of_scope = |row: &&Row| scope == "org" || scope == format!("team:{}", row.team.as_deref().unwrap());
-            let minimum = seen.group().minimum;
-            let count = rows.iter().filter(of_scope).map(|row| &row.person).collect::<BTreeSet<_>>().len();
-            assert!(large(count) || (scope == format!("team:{own}") && count >= minimum), "{scope}, {round}");
+            let present: &[&str] = if scope == format!("team:{own}") { &present } else { &[] };
+            let least = if present.len() > 1 { MINIMUM.min(present.len()) } else { MINIMUM };
+            let everybody = rows.iter().filter(of_scope).map(|row| row.person.as_str()).collect::<BTreeSet<_>>();
+            assert!(is_many(&everybody, present), "{scope}, {round}");
             let rows = || rows.iter().filter(of_scope);
             let days = hidden_days(&seen.group(), &[]);
-            assert_rest_is_many(&format!("days of {scope}, {round}"), rows(), |row| !days.contains(&row.day), minimum);
+            assert_rest_is_many(&format!("days of {scope}, {round}"), rows(), |row| !days.contains(&row.day), present);
             for granularity in [Granularity::Day, Granularity::Week] {
                 let periods = insight(|insight| trend(insight, &seen.group(), granularity));
                 let shown = |row: &Row| {
                     let period = periods.iter().find(|period| period.from <= row.day && row.day < period.to);
                     period.is_some_and(|period| period.figure.status != Status::Hidden)
                 };
-                assert_rest_is_many(&format!("{granularity:?} of {scope}, {round}"), rows(), shown, minimum);
+                assert_rest_is_many(&format!("{granularity:?} of {scope}, {round}"), rows(), shown, present);
             }
             let answer = insight(|insight| Answer::of(&register(), insight, &seen.group()));
             let kinds: BTreeSet<&str> = answer.by_stereotype.iter().map(|kind| kind.stereotype.as_str()).collect();
@@ -280,14 +315,14 @@ fn nothing_that_is_shown_leaves_a_rest_of_few() {
                 &format!("kinds of {scope}, {round}"),
                 rows(),
                 |row| kinds.contains(row.stereotype.as_str()),
-                minimum,
+                present,
             );
             if let Some(team) = scope.strip_prefix("team:") {
                 let shown: BTreeSet<String> = sprints_of(&seen, team);
                 let told = |row: &Row| row.sprint.as_ref().is_some_and(|sprint| shown.contains(sprint));
-                assert_rest_is_many(&format!("sprints of {scope}, {round}"), rows(), told, minimum);
+                assert_rest_is_many(&format!("sprints of {scope}, {round}"), rows(), told, present);
                 let days = by_sprint_day(&seen.group());
-                let few = |figure: &Figure| figure.people.is_some_and(|people| people > 0 && people < minimum);
+                let few = |figure: &Figure| figure.people.is_some_and(|people| people > 0 && people < least);
                 assert!(!days.iter().any(|(_, day)| few(&insight(|insight| day.figure(insight)))), "{scope}, {round}");
             }
         }

@@ -149,9 +149,10 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// Whether programs ask there.
+/// Whether programs ask there, or would if they had not mistyped the address.
 fn is_data(uri: &Uri) -> bool {
-    uri.path() == "/openapi.json" || uri.path() == "/v1" || uri.path().starts_with("/v1/")
+    let path = uri.path().trim_start_matches('/');
+    path == "openapi.json" || path == "v1" || path.starts_with("v1/")
 }
 
 /// Why somebody is not let in.

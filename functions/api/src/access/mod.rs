@@ -10,6 +10,7 @@ mod attacks;
 pub mod environment;
 pub mod gate;
 pub mod provider;
+pub mod quorum;
 pub mod session;
 pub mod settings;
 pub mod sight;

@@ -1,9 +1,10 @@
 //! What a caller may see.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::contribution::Scope;
 
+use super::quorum::Quorum;
 use crate::directory::Directory;
 
 /// Whoever asks.
@@ -80,20 +81,33 @@ impl Sight {
 }
 
 impl Member {
-    /// Whether `team` is one of theirs.
-    pub fn is_in(&self, team: &str, directory: &Directory) -> bool {
+    /// Their teams: what the provider says, or else who is in which team now.
+    pub fn teams_in(&self, present: &Directory) -> BTreeSet<String> {
         match (&self.teams, &self.person) {
-            (Some(teams), _) => teams.contains(team),
-            (None, Some(person)) => directory.team_of(person) == Some(team),
-            (None, None) => false,
+            (Some(teams), _) => teams.clone(),
+            (None, Some(person)) => present.team_of(person).map(str::to_owned).into_iter().collect(),
+            (None, None) => BTreeSet::new(),
         }
     }
 
-    /// How few people a figure of `team` may be about. In a team of one's own that is smaller than the minimum, it is
-    /// about everybody.
-    pub fn minimum_of(&self, team: &str, directory: &Directory) -> usize {
-        let everybody = directory.members_of(team);
-        if self.is_in(team, directory) && everybody > 0 { self.minimum.min(everybody) } else { self.minimum }
+    /// The team to show them where the organisation is hidden from them, if one of theirs has more people than them.
+    pub fn team_to_show(&self, present: &Directory) -> Option<String> {
+        self.teams_in(present).into_iter().find(|team| present.people_of(team).len() > 1)
+    }
+
+    /// Who has to be behind a number about any group.
+    pub fn quorum(&self) -> Quorum {
+        Quorum::of(self.minimum)
+    }
+
+    /// Of each of their teams who has to be behind a number about it: in one that is smaller than the minimum, everybody
+    /// who is in it now, however things were in the days that the number is about.
+    pub fn quorums(&self, present: &Directory) -> BTreeMap<String, Quorum> {
+        let of = |team: String| {
+            let quorum = self.quorum().or_all_of(present.people_of(&team));
+            (team, quorum)
+        };
+        self.teams_in(present).into_iter().map(of).collect()
     }
 }
 
@@ -119,13 +133,26 @@ mod tests {
     #[test]
     fn a_team_is_ones_own_by_the_directory_unless_the_provider_says_otherwise() {
         let directory = directory();
-        assert!(member(Some("ada"), None).is_in("1", &directory));
-        assert!(!member(Some("ada"), None).is_in("2", &directory));
-        assert!(!member(Some("ada"), Some(&["2"])).is_in("1", &directory));
-        assert!(!member(None, None).is_in("1", &directory), "whoever is nobody in the source is in no team");
-        assert_eq!(member(Some("ada"), None).minimum_of("1", &directory), 2, "a team of two tells them of both");
-        assert_eq!(member(Some("ada"), None).minimum_of("2", &directory), 5);
-        assert_eq!(member(None, Some(&["3"])).minimum_of("3", &directory), 5, "of whose people nothing is known");
+        let teams = |member: Member| member.teams_in(&directory).into_iter().collect::<Vec<_>>();
+        assert_eq!(teams(member(Some("ada"), None)), ["1"]);
+        assert_eq!(teams(member(Some("ada"), Some(&["2"]))), ["2"]);
+        assert!(teams(member(None, None)).is_empty(), "whoever is nobody in the source is in no team");
+    }
+
+    #[test]
+    fn a_small_team_of_ones_own_tells_of_everybody_in_it() {
+        let people = |ids: &[&str]| ids.iter().copied().collect();
+        let own = |member: Member, team: &str| member.quorums(&directory()).remove(team);
+        let two = own(member(Some("ada"), None), "1").unwrap();
+        assert!(two.is_met_by(&people(&["ada", "bo"])), "a team of two tells them of both");
+        assert!(!two.is_met_by(&people(&["ada", "cy"])), "but not of one of them and somebody who left");
+        let shown = |person: &str| member(Some(person), None).team_to_show(&directory());
+        assert_eq!((shown("ada").as_deref(), shown("cy")), (Some("1"), None), "a team of one is themselves");
+        assert!(own(member(Some("ada"), None), "2").is_none());
+        let alone = own(member(Some("cy"), None), "2").unwrap();
+        assert!(!alone.is_met_by(&people(&["cy", "left"])), "the last one is not told what the others did");
+        let unknown = own(member(None, Some(&["3"])), "3").unwrap();
+        assert!(!unknown.is_met_by(&people(&["ada", "bo"])), "of whose people nothing is known");
     }
 
     #[test]

@@ -12,17 +12,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared::contribution::{Cell, Measure};
+use shared::contribution::{Cell, Measure, People};
+
+use super::quorum::Quorum;
 
 /// A part of a whole.
 #[derive(Debug, Clone, Default)]
 pub struct Part {
     /// Who is behind it, as far as that is known.
-    pub people: BTreeSet<String>,
+    pub people: People,
     /// Whether there is anything in it.
     pub has_rows: bool,
-    /// How few people it may be about.
-    pub minimum: usize,
+    /// Who has to be behind it.
+    pub quorum: Quorum,
     /// Whether it is shown whatever else is: it can be seen elsewhere.
     pub fixed: bool,
     /// Whether it is hidden for another reason.
@@ -31,19 +33,20 @@ pub struct Part {
 
 impl Part {
     /// The part that some cells are, with those who worked in them. Who was on leave is not known.
-    pub fn of<'a>(cells: impl Iterator<Item = &'a Cell>, minimum: usize) -> Self {
-        let mut part = Self { minimum, ..Self::default() };
+    pub fn of<'a>(cells: impl Iterator<Item = &'a Cell>, quorum: &Quorum) -> Self {
+        let mut part = Self { quorum: quorum.clone(), ..Self::default() };
         cells.for_each(|cell| part.add(cell));
         part
     }
 
     fn add(&mut self, cell: &Cell) {
-        self.people.extend(cell.people.iter().cloned());
+        self.people.join(&cell.people);
         self.has_rows |= cell.total.rows > 0;
     }
 
-    fn is_small(&self) -> bool {
-        self.has_rows && self.people.len() < self.minimum
+    /// Whether it has rows, and not enough people behind them.
+    pub fn is_small(&self) -> bool {
+        self.has_rows && !self.quorum.is_met_by(&self.people)
     }
 }
 
@@ -56,18 +59,18 @@ pub struct Hidden {
     pub whole: bool,
 }
 
-/// Decides which of the parts of a whole are hidden, so that neither a part nor what is left of the whole is about fewer
-/// than `minimum` people.
-pub fn hidden(parts: &[Part], minimum: usize) -> Hidden {
+/// Decides which of the parts of a whole are hidden, so that each part that is not has its quorum behind it, and what is
+/// left of the whole has `quorum`.
+pub fn hidden(parts: &[Part], quorum: &Quorum) -> Hidden {
     let mut hides: Vec<bool> = parts.iter().map(|part| part.hidden || part.is_small()).collect();
-    if minimum == 0 {
+    if quorum.asks_nothing() {
         return Hidden { parts: vec![false; parts.len()], whole: false };
     }
     loop {
         let rest = parts.iter().zip(&hides).filter(|(part, hidden)| **hidden && part.has_rows).map(|(part, _)| part);
-        let people: BTreeSet<&String> = rest.clone().flat_map(|part| &part.people).collect();
+        let people: People = rest.clone().map(|part| &part.people).collect();
         let count = rest.count();
-        if count == 0 || (count > 1 && people.len() >= minimum) {
+        if count == 0 || (count > 1 && quorum.is_met_by(&people)) {
             return Hidden { parts: hides, whole: false };
         }
         let shown = parts
@@ -88,16 +91,16 @@ pub fn hidden(parts: &[Part], minimum: usize) -> Hidden {
 pub fn hidden_by<'a, K: Ord + Clone>(
     cells: impl Iterator<Item = (K, &'a Cell)> + Clone,
     columns: &[String],
-    minimum: usize,
+    quorum: &Quorum,
 ) -> BTreeSet<K> {
-    if minimum == 0 {
+    if quorum.asks_nothing() {
         return BTreeSet::new();
     }
     let mut groups: BTreeMap<K, Part> = BTreeMap::new();
     for (key, cell) in cells.clone() {
-        groups.entry(key).or_insert_with(|| Part { minimum, ..Part::default() }).add(cell);
+        groups.entry(key).or_insert_with(|| Part { quorum: quorum.clone(), ..Part::default() }).add(cell);
     }
-    hide(&mut groups, minimum);
+    hide(&mut groups, quorum);
     for column in columns {
         let mut measures: BTreeMap<K, Measure> = BTreeMap::new();
         for (key, cell) in cells.clone() {
@@ -108,14 +111,14 @@ pub fn hidden_by<'a, K: Ord + Clone>(
                 (group.people, group.has_rows) = (measure.people, measure.population.rows > 0);
             }
         }
-        hide(&mut groups, minimum);
+        hide(&mut groups, quorum);
     }
     groups.into_iter().filter(|(_, part)| part.hidden).map(|(key, _)| key).collect()
 }
 
-fn hide<K: Ord>(groups: &mut BTreeMap<K, Part>, minimum: usize) {
+fn hide<K: Ord>(groups: &mut BTreeMap<K, Part>, quorum: &Quorum) {
     let parts: Vec<Part> = groups.values().cloned().collect();
-    let hidden = hidden(&parts, minimum);
+    let hidden = hidden(&parts, quorum);
     groups.values_mut().zip(hidden.parts).for_each(|(part, hidden)| part.hidden = hidden);
 }
 
@@ -125,12 +128,13 @@ mod tests {
 
     /// A part of so many people of its own.
     fn part(name: &str, people: usize) -> Part {
-        let people = (0..people).map(|index| format!("{name}{index}")).collect();
-        Part { people, has_rows: true, minimum: 5, ..Part::default() }
+        let people: Vec<String> = (0..people).map(|index| format!("{name}{index}")).collect();
+        let people = people.iter().map(String::as_str).collect();
+        Part { people, has_rows: true, quorum: Quorum::of(5), ..Part::default() }
     }
 
     fn of(parts: &[Part]) -> (Vec<usize>, bool) {
-        let hidden = hidden(parts, 5);
+        let hidden = hidden(parts, &Quorum::of(5));
         let indices = hidden.parts.iter().enumerate().filter(|(_, hidden)| **hidden).map(|(index, _)| index);
         (indices.collect(), hidden.whole)
     }
@@ -155,20 +159,22 @@ mod tests {
         assert_eq!(of(&[own(part("a", 8)), part("b", 3)]), (vec![1], true));
         assert_eq!(of(&[own(part("a", 8)), part("b", 3), part("c", 6)]), (vec![1, 2], false));
         assert_eq!(of(&[own(part("a", 8)), part("b", 6)]), (vec![], false));
-        let small = Part { minimum: 3, ..own(part("a", 3)) };
+        let small = part("a", 3);
+        let small = Part { quorum: Quorum::of(5).or_all_of(small.people.clone()), ..own(small) };
         assert_eq!(of(&[small, part("b", 6)]), (vec![], false), "a small team is shown to its own people");
     }
 
     #[test]
     fn an_empty_part_is_shown_and_hides_nothing_and_one_of_unknown_people_is_small() {
-        assert_eq!(of(&[part("a", 8), Part { minimum: 5, ..Part::default() }]), (vec![], false));
-        let leave = Part { has_rows: true, minimum: 5, ..Part::default() };
+        assert_eq!(of(&[part("a", 8), Part { quorum: Quorum::of(5), ..Part::default() }]), (vec![], false));
+        let leave = Part { has_rows: true, quorum: Quorum::of(5), ..Part::default() };
         assert_eq!(of(&[part("a", 8), part("b", 7), leave]), (vec![1, 2], false));
     }
 
     #[test]
     fn nothing_is_hidden_without_a_minimum() {
-        let parts = [Part { minimum: 0, ..part("a", 1) }, Part { minimum: 0, ..part("b", 1) }];
-        assert_eq!(hidden(&parts, 0), Hidden { parts: vec![false, false], whole: false });
+        let parts =
+            [Part { quorum: Quorum::default(), ..part("a", 1) }, Part { quorum: Quorum::default(), ..part("b", 1) }];
+        assert_eq!(hidden(&parts, &Quorum::default()), Hidden { parts: vec![false, false], whole: false });
     }
 }

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shared::{
     annotator::Register,
-    contribution::{Cell, Measure, Scope},
+    contribution::{Cell, Measure, People, Scope},
 };
 
 use super::{
+    quorum::Quorum,
     sight::Member,
     suppression::{Part, hidden},
 };
@@ -16,12 +17,12 @@ use crate::{directory::Directory, evidence::Days, selection::Range};
 /// What is hidden of a selection. The default hides nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Veil {
-    /// A figure of the selection about fewer people than this is hidden.
-    pub minimum: usize,
+    /// Who has to be behind a figure of the selection.
+    pub quorum: Quorum,
     /// The same of any other group.
-    general: usize,
+    general: Quorum,
     /// The same of each team of one's own.
-    own: BTreeMap<String, usize>,
+    own: BTreeMap<String, Quorum>,
     /// Teams that are hidden.
     teams: BTreeSet<String>,
     /// Sprints that are hidden.
@@ -34,9 +35,9 @@ pub struct Veil {
 
 /// An organisation and its teams over some days: what it takes to say what is hidden from somebody.
 pub struct Landscape<'a> {
-    /// Whoever asks.
-    pub member: &'a Member,
-    /// Names, sprints, and who is in which team.
+    /// What is known of the veil without looking at anybody's work: see [`Veil::over`].
+    pub over: Veil,
+    /// Names and sprints.
     pub directory: &'a Directory,
     /// Which days.
     pub range: Option<Range>,
@@ -51,28 +52,27 @@ fn cells(days: &Days) -> impl Iterator<Item = &Cell> + Clone {
 }
 
 impl Veil {
-    /// The veil over a team of one's own, or over anything before more is known of it.
-    pub fn over(member: &Member, scope: &Scope, directory: &Directory) -> Self {
-        let minimum = match scope {
-            Scope::Team(team) => member.minimum_of(team, directory),
-            Scope::Sprint(id) => {
-                let team = directory.sprint(id).and_then(|sprint| sprint.team.as_ref());
-                team.map_or(member.minimum, |team| member.minimum_of(team, directory))
-            }
-            Scope::Organisation | Scope::Person(_) => member.minimum,
+    /// The veil over a team of one's own, or over anything before more is known of it. `directory` is as of when was asked
+    /// for, `present` as of now.
+    pub fn over(member: &Member, scope: &Scope, directory: &Directory, present: &Directory) -> Self {
+        let veil = Self { general: member.quorum(), own: member.quorums(present), ..Self::default() };
+        let team = match scope {
+            Scope::Team(team) => Some(team),
+            Scope::Sprint(id) => directory.sprint(id).and_then(|sprint| sprint.team.as_ref()),
+            Scope::Organisation | Scope::Person(_) => None,
         };
-        let own = directory.teams().filter(|team| member.is_in(team, directory));
-        Self {
-            minimum,
-            general: member.minimum,
-            own: own.map(|team| (team.clone(), member.minimum_of(team, directory))).collect(),
-            ..Self::default()
-        }
+        let quorum = team.map_or(&veil.general, |team| veil.quorum_of(team)).clone();
+        Self { quorum, ..veil }
     }
 
-    /// How few people a figure of a team may be about.
-    pub fn minimum_of(&self, team: &str) -> usize {
-        self.own.get(team).copied().unwrap_or(self.general)
+    /// Whether a team is one's own.
+    pub fn is_own(&self, team: &str) -> bool {
+        self.own.contains_key(team)
+    }
+
+    /// Who has to be behind a figure of a team.
+    pub fn quorum_of(&self, team: &str) -> &Quorum {
+        self.own.get(team).unwrap_or(&self.general)
     }
 
     /// Whether a team is hidden.
@@ -98,7 +98,7 @@ impl Veil {
 impl Landscape<'_> {
     /// The veil over `scope`; `None` where all of it is hidden.
     pub fn veil(&self, register: &Register, scope: &Scope) -> Option<Veil> {
-        let mut veil = Veil::over(self.member, scope, self.directory);
+        let mut veil = self.over.clone();
         let (teams, whole) = self.hidden_teams(&self.parts(None), &BTreeSet::new());
         veil.teams = teams;
         veil.sprints = self.hidden_sprints(&veil);
@@ -116,7 +116,7 @@ impl Landscape<'_> {
             veil.wholes.extend(hides_whole.then(|| insight.id.clone()));
         }
         let is_hidden = match scope {
-            Scope::Organisation => whole || is_small(cells(self.organisation), veil.minimum),
+            Scope::Organisation => whole || Part::of(cells(self.organisation), &veil.quorum).is_small(),
             Scope::Team(team) => veil.hides_team(team),
             Scope::Sprint(sprint) => veil.hides_sprint(sprint),
             Scope::Person(_) => true,
@@ -130,26 +130,25 @@ impl Landscape<'_> {
         for (part, team) in parts.iter_mut().zip(self.teams.keys()) {
             part.hidden = already.contains(team);
         }
-        let hidden = hidden(&parts, self.member.minimum);
+        let hidden = hidden(&parts, &self.over.general);
         let teams = self.teams.keys().zip(hidden.parts).filter(|(_, hidden)| *hidden);
         (teams.map(|(team, _)| team.clone()).collect(), hidden.whole)
     }
 
     /// The teams and whoever is in none, of all work or as far as it has to do with a column.
     fn parts(&self, column: Option<&String>) -> Vec<Part> {
-        let part = |days: &Days, minimum: usize| match column {
-            None => Part::of(cells(days), minimum),
+        let part = |days: &Days, quorum: &Quorum| match column {
+            None => Part::of(cells(days), quorum),
             Some(column) => {
                 let mut measure = Measure::default();
                 cells(days).for_each(|cell| cell.add_to(column, &mut measure));
-                Part { has_rows: measure.population.rows > 0, people: measure.people, minimum, ..Part::default() }
+                let quorum = quorum.clone();
+                Part { has_rows: measure.population.rows > 0, people: measure.people, quorum, ..Part::default() }
             }
         };
         let mut parts: Vec<Part> = Vec::new();
         for (team, days) in self.teams {
-            let own = self.member.is_in(team, self.directory);
-            let minimum = self.member.minimum_of(team, self.directory);
-            parts.push(Part { fixed: own, ..part(days, minimum) });
+            parts.push(Part { fixed: self.over.is_own(team), ..part(days, self.over.quorum_of(team)) });
         }
         parts.push(self.without_team(column, &parts));
         parts
@@ -161,19 +160,19 @@ impl Landscape<'_> {
             let rows = |cell: &Cell| column.map_or(cell.total, |column| cell.population(column)).rows;
             cells(days).map(rows).sum()
         };
-        let everybody: BTreeSet<String> = match column {
-            None => cells(self.organisation).flat_map(|cell| cell.people.clone()).collect(),
+        let everybody: People = match column {
+            None => cells(self.organisation).map(|cell| &cell.people).collect(),
             Some(column) => {
                 let mut measure = Measure::default();
                 cells(self.organisation).for_each(|cell| cell.add_to(column, &mut measure));
                 measure.people
             }
         };
-        let people = everybody.into_iter().filter(|person| !teams.iter().any(|part| part.people.contains(person)));
+        let in_teams: People = teams.iter().map(|part| &part.people).collect();
         Part {
             has_rows: rows(self.organisation) > self.teams.values().map(rows).sum(),
-            people: people.collect(),
-            minimum: self.member.minimum,
+            people: everybody.without(&in_teams),
+            quorum: self.over.general.clone(),
             ..Part::default()
         }
     }
@@ -194,19 +193,19 @@ impl Landscape<'_> {
                 veil.hides_team(team) || hidden_of_team.get(team).is_some_and(|hidden| hidden.contains(sprint))
             };
             let team = known.and_then(|known| known.team.as_ref());
-            let minimum = team.map_or(veil.general, |team| veil.minimum_of(team));
+            let quorum = team.map_or(&veil.general, |team| veil.quorum_of(team));
             let parts: Vec<Part> = teams
                 .iter()
                 .map(|(team, cells)| Part {
                     // What the page of the team tells of this sprint cannot be hidden here.
                     fixed: team.is_some_and(|team| is_of(team) && !hides(team)),
                     hidden: team.is_some_and(hides),
-                    ..Part::of(cells.iter().copied(), team.map_or(veil.general, |team| veil.minimum_of(team)))
+                    ..Part::of(cells.iter().copied(), team.map_or(&veil.general, |team| veil.quorum_of(team)))
                 })
                 .collect();
             team.is_some_and(hides)
-                || is_small(teams.values().flatten().copied(), minimum)
-                || hidden(&parts, veil.general).whole
+                || Part::of(teams.values().flatten().copied(), quorum).is_small()
+                || hidden(&parts, &veil.general).whole
         };
         by_sprint
             .iter()
@@ -217,13 +216,8 @@ impl Landscape<'_> {
 
     fn hidden_in_team(&self, team: &str, days: &Days, veil: &Veil) -> BTreeSet<String> {
         let Some(range) = self.range else { return BTreeSet::new() };
-        sprints_hidden_in_team(team, days, self.directory, range, veil.minimum_of(team))
+        sprints_hidden_in_team(team, days, self.directory, range, veil.quorum_of(team))
     }
-}
-
-fn is_small<'a>(cells: impl Iterator<Item = &'a Cell>, minimum: usize) -> bool {
-    let part = Part::of(cells, minimum);
-    part.has_rows && part.people.len() < minimum
 }
 
 /// The sprints of a team that are hidden among them: they and what belongs to none of them are the team's work.
@@ -232,9 +226,9 @@ pub fn sprints_hidden_in_team(
     days: &Days,
     directory: &Directory,
     range: Range,
-    minimum: usize,
+    quorum: &Quorum,
 ) -> BTreeSet<String> {
     let listed: BTreeSet<&String> = directory.sprints_in(range, Some(team)).map(|(id, _)| id).collect();
     let keyed = cells(days).map(|cell| (cell.key.sprint.as_ref().filter(|sprint| listed.contains(sprint)), cell));
-    super::suppression::hidden_by(keyed, &[], minimum).into_iter().flatten().cloned().collect()
+    super::suppression::hidden_by(keyed, &[], quorum).into_iter().flatten().cloned().collect()
 }

@@ -212,13 +212,12 @@ impl ComparisonPage<'_> {
         html! {
             section class="parts" id="flips" {
                 h2 id="kinds-title" { "What flipped in “" (title) "”" }
-                @match flips.count.zip(flips.difference) {
-                    None => { p class="quiet" { "Too few people are behind what flipped to show it." } },
-                    Some((0, _)) => { p class="quiet" { "No activity is worth more or less by one logic than by the other." } },
-                    Some((count, difference)) => {
+                @match flips.count {
+                    0 => { p class="quiet" { "No activity is worth more or less by one logic than by the other." } },
+                    count => {
                         p class="quiet" {
                             (activities(count)) " are valued differently on the same data: together "
-                            b { (exact(difference)) } " " (text::exact_unit(&flips.unit)) ", which is the effect of the rule, exactly."
+                            b { (exact(flips.difference)) } " " (text::exact_unit(&flips.unit)) ", which is the effect of the rule, exactly."
                         }
                         div class="card scroll" tabindex="0" role="region" aria-labelledby="kinds-title" {
                             table class="lines" {
@@ -241,7 +240,7 @@ impl ComparisonPage<'_> {
                                 tfoot { tr {
                                     th scope="row" { "All of them" }
                                     td class="number" { (text::thousands(count as i64)) } td {} td {}
-                                    td class="number" { (plus(difference)) (exact(difference.abs())) } td {}
+                                    td class="number" { (plus(flips.difference)) (exact(flips.difference.abs())) } td {}
                                 } }
                             }
                         }

@@ -88,16 +88,27 @@ impl Frame {
     fn page(&self, path: &str) -> String {
         match path {
             COMPARISON => {
-                let request = Request { logic: None, as_of: None, ..self.request.clone() };
+                let request =
+                    Request { scope: self.scope_compared(), logic: None, as_of: None, ..self.request.clone() };
                 format!("{path}{}", request.query())
             }
             _ => self.address(path),
         }
     }
 
+    /// Whose figures by two logics may be compared: a member's own, where this page is of others, too.
+    fn scope_compared(&self) -> Scope {
+        let own = self.caller.as_ref().and_then(|caller| match &caller.sight {
+            Sight::Member(member) => member.person.clone(),
+            Sight::Everything => None,
+        });
+        own.map_or_else(|| self.request.scope.clone(), Scope::Person)
+    }
+
     /// Where two logics are compared over these days.
     pub fn comparison(&self, logic: &Logic, with: &Logic) -> String {
-        let request = Request { logic: Some(logic.clone()), as_of: None, ..self.request.clone() };
+        let scope = self.scope_compared();
+        let request = Request { scope, logic: Some(logic.clone()), as_of: None, ..self.request.clone() };
         format!("{COMPARISON}{}&with={with}", request.query())
     }
 
@@ -134,7 +145,8 @@ pub struct Sheet<'a> {
     pub data: Vec<(&'static str, String)>,
 }
 
-const COMPARISON: &str = "/compare";
+/// Where two logics are compared.
+pub const COMPARISON: &str = "/compare";
 
 /// The pages that every page leads to.
 const PAGES: [(&str, &str); 4] =

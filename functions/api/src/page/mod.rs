@@ -17,7 +17,7 @@ mod words;
 use maud::html;
 
 pub use compare::ComparisonPage;
-pub use frame::Frame;
+pub use frame::{COMPARISON, Frame};
 pub use insight::InsightPage;
 pub use lineage::LineagePage;
 pub use logics::LogicsPage;

@@ -1,14 +1,12 @@
 //! The page of a scope: what it comes to in a sentence, what to do, every figure, and what waste is made of.
 
-use std::collections::BTreeSet;
-
 use maud::{Markup, html};
 use shared::{
     annotator::{
         Register,
         declaration::{Denominator, Insight, Units},
     },
-    contribution::{Extent, Scope},
+    contribution::{Extent, People, Scope},
 };
 
 use super::{
@@ -440,7 +438,7 @@ fn facts(group: &Group, noun: &str, parts: usize) -> Vec<String> {
         facts.push(text::count(parts, &noun.to_lowercase()));
     }
     if !matches!(group.scope, Scope::Person(_)) && !group.days.is_empty() {
-        facts.push(people(group.cells().flat_map(|cell| &cell.people).collect::<BTreeSet<_>>().len()));
+        facts.push(people(group.cells().map(|cell| &cell.people).collect::<People>().len()));
     }
     facts
 }
