@@ -61,7 +61,8 @@ deployed: $(MINISTACK)/.made $(READERS)/.made ## Deploy template.yaml to an emul
 	$(MINISTACK)/bin/python -B tests/deployed/deployed.py
 
 bench-api: ## Say what the API answers in over a year of 1,000 teams, beside a constant; a few minutes, on this machine only
-	cargo run --package wastewalk-tests --example bench-api --locked
+	cargo build --workspace --example bench-api --locked
+	target/debug/examples/bench-api
 
 lint: ## Check formatting and lints; a warning is an error
 	cargo fmt --all --check

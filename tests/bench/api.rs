@@ -111,6 +111,8 @@ async fn main() -> anyhow::Result<()> {
         ("a team's trend, a year", "/v1/insights/waste/trend?scope=team:1&from=2025-01-06&to=2026-01-05".to_owned()),
         ("a team's page, 13 weeks", format!("/?scope=team:1&{quarter}")),
         ("the organisation, a week", "/v1/insights?from=2025-12-29&to=2026-01-05".to_owned()),
+        ("the organisation, 13 weeks", format!("/v1/insights?{quarter}")),
+        ("its page, a week", "/?from=2025-12-29&to=2026-01-05".to_owned()),
     ];
     println!(
         "\n{:<28} {:>7} {:>7} {:>9} {:>9} {:>7} {:>8} {:>6} {:>8} {:>9}",

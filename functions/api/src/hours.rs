@@ -86,16 +86,18 @@ impl<'a> Pace<'a> {
     }
 
     /// The sprints or days whose logic has all of some columns: where a part of one is not known, it is not complete.
-    fn known<'b>(&'b self, columns: &'b [String]) -> impl Iterator<Item = &'b Vec<&'a Cell>> + Clone {
-        self.units.iter().filter(move |cells| !cells.iter().any(|cell| cell.lacks(columns)))
+    fn known(&self, columns: &[String]) -> Vec<&Vec<&'a Cell>> {
+        self.units.iter().filter(|cells| !cells.iter().any(|cell| cell.lacks(columns))).collect()
     }
 
     /// The hours that some columns, in seconds, add up to; `None` where they are known of no sprint or day.
     pub fn whole(&self, columns: &[String]) -> Option<HoursPerSprint> {
-        let seconds = self.known(columns).flatten().map(|cell| cell.sum_of(columns)).sum();
+        let known = self.known(columns);
+        let cells = known.iter().copied().flatten().copied();
+        let seconds = cells.clone().map(|cell| cell.sum_of(columns)).sum();
         let days = self.basis == Basis::TenDays;
-        let count = self.known(columns).count() as i64;
-        let told = is_large_enough(self.known(columns).flatten().copied(), columns, self.quorum);
+        let count = known.len() as i64;
+        let told = is_large_enough(cells, columns, self.quorum);
         (count > 0 && told).then(|| HoursPerSprint {
             value: self.hours(seconds, count),
             basis: self.basis,
@@ -107,12 +109,15 @@ impl<'a> Pace<'a> {
 
     /// The same of one kind of activity; `None` where the cells are not divided by it.
     pub fn of_stereotype(&self, columns: &[String], stereotype: &str) -> Option<f64> {
-        let divided = self.basis != Basis::TeamAndSprint;
-        let count = self.known(columns).count() as i64;
-        let cells = self.known(columns).flatten().copied();
+        if self.basis == Basis::TeamAndSprint {
+            return None;
+        }
+        let known = self.known(columns);
+        let count = known.len() as i64;
+        let cells = known.iter().copied().flatten().copied();
         let cells = cells.filter(|cell| cell.key.stereotype.as_deref() == Some(stereotype));
         let told = is_large_enough(cells.clone(), columns, self.quorum);
-        (divided && count > 0 && told).then(|| self.hours(cells.map(|cell| cell.sum_of(columns)).sum(), count))
+        (count > 0 && told).then(|| self.hours(cells.map(|cell| cell.sum_of(columns)).sum(), count))
     }
 
     /// One division of whole numbers, so that the result is the nearest number to the truth.
@@ -127,6 +132,9 @@ impl<'a> Pace<'a> {
 
 /// Whether some cells are empty or have enough people behind them, as far as they have to do with each of some columns.
 fn is_large_enough<'a>(cells: impl Iterator<Item = &'a Cell> + Clone, columns: &[String], quorum: &Quorum) -> bool {
+    if quorum.asks_nothing() {
+        return true;
+    }
     let enough = |people: &People, rows: i64| rows == 0 || quorum.is_met_by(people);
     let of_column = |column: &String| {
         let mut measure = Measure::default();
@@ -134,14 +142,13 @@ fn is_large_enough<'a>(cells: impl Iterator<Item = &'a Cell> + Clone, columns: &
         enough(&measure.people, measure.population.rows)
     };
     let people = cells.clone().map(|cell| &cell.people).collect();
-    quorum.asks_nothing()
-        || (enough(&people, cells.clone().map(|cell| cell.work.rows).sum()) && columns.iter().all(of_column))
+    enough(&people, cells.clone().map(|cell| cell.work.rows).sum()) && columns.iter().all(of_column)
 }
 
 /// The cells in complete sprints, by team and sprint. Only a team's own people count in its sprint; a person counts
 /// wherever they worked.
-fn complete_sprints<'a>(group: &Group<'a>) -> Units<'a, (String, String)> {
-    let mut units: Units<'a, (String, String)> = BTreeMap::new();
+fn complete_sprints<'a, 'b>(group: &'b Group<'a>) -> Units<'a, (&'b str, &'b str)> {
+    let mut units: Units<'a, (&'b str, &'b str)> = BTreeMap::new();
     for day in group.days.values() {
         let cells = match &group.scope {
             Scope::Organisation => &day.by_sprint,
@@ -164,8 +171,8 @@ fn complete_sprints<'a>(group: &Group<'a>) -> Units<'a, (String, String)> {
             let complete = sprint.days.zip(group.range).is_some_and(|(days, range)| range.holds(days));
             if own && complete {
                 // In its own scope a sprint is one, however many teams share it.
-                let whose = if matches!(group.scope, Scope::Sprint(_)) { String::new() } else { team.clone() };
-                units.entry((whose, id.clone())).or_default().push(cell);
+                let whose = if matches!(group.scope, Scope::Sprint(_)) { "" } else { team };
+                units.entry((whose, id)).or_default().push(cell);
             }
         }
     }
