@@ -49,23 +49,53 @@ pub(crate) async fn agrees(stack: &Stack, source: &Path, mapping: &Path, options
 /// Generates organisations of a kind, one for each seed, reads them by a mapping and compares everything.
 async fn organisations_agree(kind: &str, seeds: &[u32], mapping: &str) -> anyhow::Result<()> {
     for seed in seeds {
-        let folder = tempfile::tempdir()?;
-        let source = folder.path().join("organisation.sqlite");
-        foreign("../oracle/organisation.py", &[&seed.to_string(), kind, utf8(&source)?])?;
-        let mapping = beside(mapping);
-        let house = House::over(&source, &mapping)?;
-        let (stack, work) = house.worked().await?;
-        let run = work.run.map_err(anyhow::Error::msg)?;
-        ensure!(run.counts.balanced() && work.undone.is_none(), "{kind} {seed}: {:?} {:?}", run.counts, work.undone);
-        agrees(&stack, &source, &mapping, &[]).await.with_context(|| format!("{kind} organisation of seed {seed}"))?;
-        stack.stop().await?;
+        let house = Elsewhere { zone: "Europe/Berlin", grace_days: 1, long_gap_hours: 3 };
+        organisation_agrees(kind, *seed, mapping, house).await?;
     }
     Ok(())
+}
+
+/// What another organisation may have settled otherwise.
+struct Elsewhere {
+    zone: &'static str,
+    grace_days: u32,
+    long_gap_hours: u32,
+}
+
+async fn organisation_agrees(kind: &str, seed: u32, mapping: &str, settled: Elsewhere) -> anyhow::Result<()> {
+    let Elsewhere { zone, grace_days, long_gap_hours } = settled;
+    let folder = tempfile::tempdir()?;
+    let source = folder.path().join("organisation.sqlite");
+    foreign("../oracle/organisation.py", &[&seed.to_string(), kind, utf8(&source)?])?;
+    let text = std::fs::read_to_string(beside(mapping))?.replace("Europe/Berlin", zone);
+    let mapping = folder.path().join(mapping);
+    std::fs::write(&mapping, text)?;
+    let house = House::over(&source, &mapping)?.settled(grace_days, long_gap_hours);
+    let (stack, work) = house.worked().await?;
+    let run = work.run.map_err(anyhow::Error::msg)?;
+    ensure!(run.counts.balanced() && work.undone.is_none(), "{kind} {seed}: {:?} {:?}", run.counts, work.undone);
+    let (grace_days, long_gap_hours) = (grace_days.to_string(), long_gap_hours.to_string());
+    let options = ["--grace-days", &grace_days, "--long-gap-hours", &long_gap_hours];
+    let agrees = agrees(&stack, &source, &mapping, &options).await;
+    agrees.with_context(|| format!("{kind} organisation of seed {seed} in {zone}"))?;
+    stack.stop().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_organisations_agree_with_the_oracle() -> anyhow::Result<()> {
     organisations_agree("hostile", &[2, 3, 5, 7, 8, 12, 14], "mapping.toml").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_zones_and_settings_agree_with_the_oracle() -> anyhow::Result<()> {
+    // Half an hour of summer time, a day ahead of the others, and days of grace that outlast the sprint.
+    for (seed, zone, grace_days, long_gap_hours) in
+        [(21, "Australia/Lord_Howe", 0, 1), (22, "Pacific/Apia", 3, 0), (23, "America/St_Johns", 20, 5)]
+    {
+        let settled = Elsewhere { zone, grace_days, long_gap_hours };
+        organisation_agrees("hostile", seed, "mapping.toml", settled).await?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

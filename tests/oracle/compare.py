@@ -1,6 +1,7 @@
 """Asks a running API for every insight of every scope and compares each value with what the oracle computes.
 
 usage: compare.py DATABASE.sqlite MAPPING.toml API_URL [--ranges FROM:TO ...] [--scopes SCOPE ...]
+           [--time-zone ZONE] [--grace-days N] [--long-gap-hours N]
 
 Ranges are local days, FROM included, TO not; either may be left out; `months` is every calendar month. Without any:
 the default range, all that was captured and more, a part of it, days on which clocks change, whole sprints and sprints
@@ -188,8 +189,12 @@ def main():
     parser.add_argument("--ranges", nargs="+")
     parser.add_argument("--scopes", nargs="+")
     parser.add_argument("--time-zone", help="the organisation's, where the mapping does not state it")
+    parser.add_argument("--grace-days", type=int, default=1)
+    parser.add_argument("--long-gap-hours", type=int, default=3)
     arguments = parser.parse_args()
-    oracle = Oracle(arguments.database, arguments.mapping, arguments.time_zone)
+    oracle = Oracle(
+        arguments.database, arguments.mapping, arguments.time_zone, arguments.grace_days, arguments.long_gap_hours
+    )
     asked = []
     for words in arguments.ranges or []:
         if words == "months":

@@ -82,7 +82,7 @@ def ratio(numerator, denominator):
 class Oracle:
     """Knows a source's rows and answers for any range of days."""
 
-    def __init__(self, database, mapping, time_zone=None):
+    def __init__(self, database, mapping, time_zone=None, grace_days=1, long_gap_hours=3):
         with open(mapping, "rb") as file:
             source = tomllib.load(file)["source"]
         self.db = duckdb.connect()
@@ -91,6 +91,8 @@ class Oracle:
             ("source", source["name"]),
             ("zone", time_zone or source.get("time_zone", "UTC")),
             ("sprint_rule", source.get("sprint_rule", "explicit_then_calendar")),
+            ("grace_days", grace_days),
+            ("long_gap_hours", long_gap_hours),
         ]:
             self.let(name, value)
         self.load(database)

@@ -71,6 +71,8 @@ CLAIMS = """coding planning meeting ceremony defect_fix defect_investigation ref
 # the shortest such block, the gap that is a break.
 GAPS = [0, 0, 0, 1, 59, 60, 61, 299, 300, 301, 1_234, HOUR, 3 * HOUR - 1, 3 * HOUR, 3 * HOUR + 1, -1, -600, -2 * HOUR]
 DURATIONS = [0, 1, 59, 60, 900, 1_800, 2_700, HOUR, HOUR, 5_400, 2 * HOUR - 1, 2 * HOUR, 2 * HOUR + 1, 5 * HOUR]
+# Of a second, where the source's clock is that fine.
+FRACTIONS = [0, 0, 0, 1, 300_000, 500_000, 999_999]
 IDS = ["9", "10", "100", "a", "B", "ä", "z", "A-1", "0", "1e3"]
 PEOPLE = ["1", "2", "10", "p&q", "ü", "x y", "7", "8", "P"]
 
@@ -114,7 +116,7 @@ class Organisation:
         """The same instant, written in one of the ways of RFC 3339."""
         hours = self.draw.choice([None, None, -5, 2])
         if hours is None:
-            return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+            return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
         return at.astimezone(datetime.timezone(datetime.timedelta(hours=hours))).isoformat()
 
     def calendar(self):
@@ -135,6 +137,9 @@ class Organisation:
                 release = None if days is None else at + datetime.timedelta(days=days, hours=self.draw.randint(0, 12))
                 if self.draw.random() < 0.85:
                     yield (f"{team}/{number}", team, at, end, release)
+                if self.draw.random() < 0.15:
+                    # Planned by mistake: it ends when it begins.
+                    yield (f"{team}/{number}-", team, at, at, None)
                 pause = self.draw.choice([0, 0, 0, 1, -2])
                 at = end + datetime.timedelta(days=pause)
         if self.draw.random() < 0.4:
@@ -209,6 +214,7 @@ class Organisation:
         at = local.replace(tzinfo=zoneinfo.ZoneInfo(row_zone or zone or HOME), fold=draw.randint(0, 1)).astimezone(UTC)
         # Of an instant the zone says which wall clock it was; the wall clock alone may have been skipped or come twice.
         span = duration + draw.choice([0, 0, 0, 600])
+        fraction = datetime.timedelta(microseconds=draw.choice(FRACTIONS))
         ended, lasted = draw.choice([(None, duration), (None, duration), (span, duration), (duration, None)])
         if draw.random() < 0.01:
             ended, lasted = None, None
@@ -225,10 +231,10 @@ class Organisation:
                 "sprint_id": sprint,
                 "project_id": project,
                 "stereotype_code": "never-heard-of" if draw.random() < 0.01 else stereotype,
-                "started_at": self.written(at),
-                "began": local.isoformat(sep=draw.choice(" T")),
+                "started_at": self.written(at + fraction),
+                "began": (local + fraction).isoformat(sep=draw.choice(" T")),
                 "started_on": day.isoformat(),
-                "ended_at": None if ended is None else self.written(at + datetime.timedelta(seconds=ended)),
+                "ended_at": None if ended is None else self.written(at + fraction + datetime.timedelta(seconds=ended)),
                 "duration": -1 if lasted is not None and draw.random() < 0.005 else lasted,
                 "out_of_sprint": draw.randint(0, duration) if divided else None,
                 "in_sprint": None if unmarked else draw.choice([None, None, "1", "0", "true", "No"]),

@@ -18,6 +18,7 @@ use axum::{
 use chrono::TimeDelta;
 use intake::mapping::Mapping;
 use serde_json::Value;
+use shared::settings::LogicSettings;
 use tower::ServiceExt;
 use wastewalk::{
     bus::Faults,
@@ -43,6 +44,7 @@ pub struct House {
     source_url: String,
     mapping: Mapping,
     classification: Option<String>,
+    logic: LogicSettings,
 }
 
 fn sqlite(file: &Path) -> String {
@@ -55,12 +57,16 @@ impl House {
         let folder = tempfile::tempdir()?;
         let source = folder.path().join("demo.sqlite");
         demo::create(&source).await?;
-        Ok(Self { folder, source_url: sqlite(&source), mapping: Mapping::load("reference")?, classification: None })
+        Ok(Self::new(folder, sqlite(&source), Mapping::load("reference")?))
+    }
+
+    fn new(folder: tempfile::TempDir, source_url: String, mapping: Mapping) -> Self {
+        Self { folder, source_url, mapping, classification: None, logic: LogicSettings::default() }
     }
 
     /// Over a source elsewhere, read by a mapping.
     pub fn at(source_url: &str, mapping: Mapping) -> anyhow::Result<Self> {
-        Ok(Self { folder: tempfile::tempdir()?, source_url: source_url.to_owned(), mapping, classification: None })
+        Ok(Self::new(tempfile::tempdir()?, source_url.to_owned(), mapping))
     }
 
     /// Over a SQLite file and a mapping of yours.
@@ -73,10 +79,14 @@ impl House {
     pub async fn of(statements: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let source = folder.path().join("source.sqlite");
-        let house =
-            Self { folder, source_url: sqlite(&source), mapping: Mapping::load("reference")?, classification: None };
+        let house = Self::new(folder, sqlite(&source), Mapping::load("reference")?);
         house.execute(statements).await?;
         Ok(house)
+    }
+
+    /// The same where planning may go on for some days and a gap be some hours long.
+    pub fn settled(self, grace_days: u32, long_gap_hours: u32) -> Self {
+        Self { logic: LogicSettings { grace_days, long_gap_hours, ..self.logic }, ..self }
     }
 
     /// The same house under another logic: whatever is started from now on goes by this classification, or by the one
@@ -163,18 +173,20 @@ impl House {
 
     /// Starts a stack here whose functions run elsewhere. Each run of it reads everything, unless told otherwise.
     pub async fn stack_with(&self, faults: Option<Faults>, invoke: Option<Uri>) -> anyhow::Result<Stack> {
-        let mut stack = Stack::start(Settings {
+        let time_zone = self.mapping.time_zone.map_or_else(|| demo::TIME_ZONE.parse(), Ok)?;
+        let settings = Settings {
             data: self.folder.path().join("data"),
             source_url: self.source_url.clone(),
             mapping: self.mapping.clone(),
-            time_zone: self.mapping.time_zone.map_or_else(|| demo::TIME_ZONE.parse(), Ok)?,
+            time_zone,
             classification: self.classification.clone(),
             faults,
             ports: Ports::default(),
             credentials: None,
             invoke,
-        })
-        .await?;
+        };
+        let logic = LogicSettings { organisation_time_zone: time_zone, ..self.logic };
+        let mut stack = Stack::start_under(settings, logic).await?;
         stack.intake.pace.reconcile_every = TimeDelta::zero();
         Ok(stack)
     }

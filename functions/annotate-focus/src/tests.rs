@@ -12,38 +12,69 @@ fn focused(rows: &[Row]) -> Vec<i64> {
     Focus::parse("block_minutes = 10\nlongest_pause_minutes = 1").unwrap().focused(rows)
 }
 
-fn first(seconds: i64) -> Row {
-    Row::Work { seconds, pause: None }
+/// From `start` to `end`, in seconds.
+fn row(kind: Kind, start: i64, end: i64) -> Row<'static> {
+    let (start, end, seconds) = (start * MICROSECONDS, end * MICROSECONDS, end - start);
+    Row { person: "ada", start, end, seconds, kind }
 }
 
-fn after(pause: i64, seconds: i64) -> Row {
-    Row::Work { seconds, pause: Some(pause) }
+fn begins(start: i64, end: i64) -> Row<'static> {
+    row(Kind::Begins, start, end)
+}
+
+fn on(start: i64, end: i64) -> Row<'static> {
+    row(Kind::CarriesOn, start, end)
 }
 
 #[test]
 fn the_rows_of_a_block_count_whole_from_its_length_on() {
-    assert_eq!(focused(&[first(600)]), [600]);
-    assert_eq!(focused(&[first(599)]), [0]);
-    assert_eq!(focused(&[first(300), after(60, 299), after(0, 1)]), [300, 299, 1]);
-    assert_eq!(focused(&[first(300), after(61, 300)]), [0, 0]);
-    assert_eq!(focused(&[first(300), first(300)]), [0, 0]);
-    assert_eq!(focused(&[first(300), after(0, 0), after(0, 300), first(100), first(600)]), [300, 0, 300, 0, 600]);
+    assert_eq!(focused(&[begins(0, 600)]), [600]);
+    assert_eq!(focused(&[begins(0, 599)]), [0]);
+    assert_eq!(focused(&[begins(0, 300), on(360, 659), on(659, 660)]), [300, 299, 1]);
+    assert_eq!(focused(&[begins(0, 300), on(361, 661)]), [0, 0]);
+    assert_eq!(focused(&[begins(0, 300), begins(300, 600)]), [0, 0]);
+    let day = [begins(0, 300), on(300, 300), on(300, 600), begins(600, 700), begins(700, 1300)];
+    assert_eq!(focused(&day), [300, 0, 300, 0, 600]);
+}
+
+#[test]
+fn two_things_at_once_make_no_block_longer_and_both_count() {
+    assert_eq!(focused(&[begins(0, 300), on(0, 300)]), [0, 0]);
+    assert_eq!(focused(&[begins(0, 400), on(100, 300), on(350, 600)]), [400, 200, 250]);
+    assert_eq!(focused(&[begins(0, 400), on(100, 300), on(350, 599)]), [0, 0, 0]);
+    // Ten minutes on the clock of which five were worked.
+    assert_eq!(focused(&[Row { seconds: 300, ..begins(0, 600) }]), [0]);
+    // Something else that lasts longer bridges what would be a pause.
+    let other = begins(0, 500);
+    assert_eq!(focused(&[other, begins(10, 300), on(400, 720)]), [0, 290, 320]);
+}
+
+#[test]
+fn a_pause_is_too_long_from_its_first_microsecond_on() {
+    let late = |microseconds: i64| {
+        let next = on(360, 660);
+        [begins(0, 300), Row { start: next.start + microseconds, end: next.end + microseconds, ..next }]
+    };
+    assert_eq!(focused(&late(0)), [300, 300]);
+    assert_eq!(focused(&late(1)), [0, 0]);
 }
 
 #[test]
 fn time_off_ends_a_block_and_a_mere_date_does_not() {
-    assert_eq!(focused(&[first(300), Row::Off, after(0, 300)]), [0, 0, 0]);
-    assert_eq!(focused(&[first(300), Row::Off, after(0, 300), after(0, 300)]), [0, 0, 300, 300]);
-    assert_eq!(focused(&[first(300), Row::DateOnly, after(0, 300)]), [300, 0, 300]);
+    let off = row(Kind::Off, 300, 300);
+    assert_eq!(focused(&[begins(0, 300), off, on(300, 600)]), [0, 0, 0]);
+    assert_eq!(focused(&[begins(0, 300), off, on(300, 600), on(600, 900)]), [0, 0, 300, 300]);
+    assert_eq!(focused(&[begins(0, 300), row(Kind::DateOnly, 0, 9000), on(300, 600)]), [300, 0, 300]);
 }
 
 #[test]
 fn a_switch_a_break_and_another_person_begin_anew() {
-    let start = "2026-08-03T07:00:00Z".parse().unwrap();
+    let start: chrono::DateTime<chrono::Utc> = "2026-08-03T07:00:00Z".parse().unwrap();
     // A day's first work, what carries on, a switch, what follows a break, a date, and leave of which only the date is
     // known.
-    let mut activities: Vec<Activity> =
-        (0..6).map(|row| Activity::new(row.to_string(), "ada", "x", start, 3600)).collect();
+    let hour =
+        |row: i32| Activity::new(row.to_string(), "ada", "x", start + chrono::TimeDelta::hours(row.into()), 3600);
+    let mut activities: Vec<Activity> = (0..6).map(hour).collect();
     activities[4].clock = Clock::Day;
     activities[5].clock = Clock::Day;
     let columns = [
@@ -53,7 +84,6 @@ fn a_switch_a_break_and_another_person_begin_anew() {
             DataType::Boolean,
             flags([Some(false), Some(true), Some(true), Some(false), None, Some(false)].into_iter()),
         ),
-        ("gap_seconds", DataType::Int64, integers([Some(0), Some(300), Some(0), Some(0), None, Some(0)].into_iter())),
         ("switches", DataType::Int64, integers([Some(0), Some(0), Some(1), Some(0), None, Some(0)].into_iter())),
     ];
     let fields: Vec<Field> = columns.iter().map(|(name, kind, _)| Field::new(*name, kind.clone(), true)).collect();

@@ -18,7 +18,8 @@ const MICROSECONDS: i64 = 1_000_000;
 
 /// The annotator.
 pub struct Switching {
-    long_gap_seconds: i64,
+    /// In microseconds.
+    long_gap: i64,
 }
 
 /// What is known of one row; instants in microseconds.
@@ -50,7 +51,7 @@ struct Counted {
 impl Switching {
     /// The annotator for an organisation.
     pub fn new(settings: &LogicSettings) -> Self {
-        Self { long_gap_seconds: i64::from(settings.long_gap_hours) * 3600 }
+        Self { long_gap: i64::from(settings.long_gap_hours) * 3600 * MICROSECONDS }
     }
 
     /// What each row of one person's day adds, in order; `None` where the row cannot tell.
@@ -84,12 +85,14 @@ impl Switching {
     fn follow(&self, adds: &mut Counted, row: &Row, before: &Row, latest_end: i64) {
         let switched = (row.stereotype, row.project) != (before.stereotype, before.project);
         adds.switches = i64::from(switched);
-        let between = (row.start - latest_end).div_euclid(MICROSECONDS).max(0);
-        if between > self.long_gap_seconds {
-            (adds.breaks, adds.break_seconds) = (1, between);
+        // Compared as exactly as the clocks are read; only what is added up has whole seconds.
+        let between = (row.start - latest_end).max(0);
+        let seconds = between / MICROSECONDS;
+        if between > self.long_gap {
+            (adds.breaks, adds.break_seconds) = (1, seconds);
         } else {
-            (adds.gaps, adds.gap_seconds) = (1, between);
-            adds.switch_gap_seconds = if switched { between } else { 0 };
+            (adds.gaps, adds.gap_seconds) = (1, seconds);
+            adds.switch_gap_seconds = if switched { seconds } else { 0 };
         }
     }
 }

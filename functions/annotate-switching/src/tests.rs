@@ -48,6 +48,13 @@ fn a_gap_has_whole_seconds() {
 }
 
 #[test]
+fn a_break_begins_with_the_first_microsecond_over_the_long_gap() {
+    let mut day = [work("a", 0, 0), work("a", 3600, 3700), work("a", 7300, 7400)];
+    day[2].start += 500_000;
+    assert_eq!(count(&day)[1..], [Some([0, 1, 3600, 0, 0, 0]), Some([0, 0, 0, 0, 1, 3600])]);
+}
+
+#[test]
 fn leave_moves_the_latest_end_and_is_no_row_of_its_own() {
     let day = [leave(0, 50), work("a", 100, 110), leave(110, 150), work("b", 160, 170), leave(170, 180)];
     let expected =

@@ -120,13 +120,18 @@ pub struct Stack {
 impl Stack {
     /// Starts over the folder `data`, which no other stack may be using.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
+        let logic = LogicSettings { organisation_time_zone: settings.time_zone, ..LogicSettings::from_env()? };
+        Self::start_under(settings, logic).await
+    }
+
+    /// The same, whose figures depend on these settings and not on the environment's.
+    pub async fn start_under(settings: Settings, logic: LogicSettings) -> anyhow::Result<Self> {
         let data = &settings.data;
         std::fs::create_dir_all(data).with_context(|| {
             format!("the folder {} cannot be made; choose another one with --data DIR", data.display())
         })?;
         let lock = lock(data)?;
         std::fs::write(data.join(TIME_ZONE), settings.time_zone.name()).context("the time zone cannot be noted")?;
-        let logic = LogicSettings { organisation_time_zone: settings.time_zone, ..LogicSettings::from_env()? };
         let classification = settings.classification.as_deref();
         if classification.is_some() && settings.invoke.is_some() {
             bail!(

@@ -44,7 +44,12 @@ FROM classified;
 -- Every local day that a sprint touches, in the organisation's zone: [first_day, day_after).
 CREATE TABLE sprint_days AS
 SELECT sprint_id, team_id, local_day(getvariable('zone'), starts_at) AS first_day,
-       local_day(getvariable('zone'), ends_at - INTERVAL 1 MICROSECOND) + 1 AS day_after,
-       -- A day of grace after the sprint's first: planning is late from the day after that on.
-       first_instant(getvariable('zone'), local_day(getvariable('zone'), starts_at) + 1) AS planning_line
+       local_day(getvariable('zone'), ends_at - INTERVAL 1 MICROSECOND) + 1 AS day_after
 FROM sprint WHERE starts_at < ends_at;
+
+-- Days of grace after the sprint's first: planning is late from the day after these on. A sprint that touches no day has
+-- a line all the same.
+CREATE TABLE planning_line AS
+SELECT sprint_id, first_instant(getvariable('zone'), local_day(getvariable('zone'), starts_at)
+                                + getvariable('grace_days')::INTEGER) AS planning_line
+FROM sprint;

@@ -3,10 +3,11 @@
 -- Whole activities: planned or not, automatable, defects by phase, planning, ceremonies.
 CREATE TABLE meaning AS
 WITH placed AS (
-    SELECT a.*, epoch(a.started_at)::BIGINT AS t, epoch(a.starts_at)::BIGINT AS t0,
-           epoch(a.ends_at)::BIGINT AS t1, epoch(coalesce(a.released_at, a.ends_at))::BIGINT AS t2,
-           epoch(d.planning_line)::BIGINT AS line
-    FROM activity a LEFT JOIN sprint_days d ON d.sprint_id = a.sprint_id
+    -- In microseconds.
+    SELECT a.*, epoch_us(a.started_at) AS t, epoch_us(a.starts_at) AS t0,
+           epoch_us(a.ends_at) AS t1, epoch_us(coalesce(a.released_at, a.ends_at)) AS t2,
+           epoch_us(l.planning_line) AS line
+    FROM activity a LEFT JOIN planning_line l ON l.sprint_id = a.sprint_id
     WHERE is_work),
 judged AS (
     SELECT *,
@@ -20,7 +21,7 @@ judged AS (
              WHEN t >= t1 THEN 'late'
              ELSE (['early', 'middle', 'late'])[(3 * (t - t0)) // (t1 - t0) + 1] END AS phase,
         CASE WHEN category = 'planning' AND in_a_sprint
-             THEN duration - least(duration, greatest(0, line - t)) END AS late,
+             THEN duration - least(duration, greatest(0, line - t) // 1000000) END AS late,
         category IN ('ceremony', 'meeting') AS is_ceremony
     FROM placed)
 SELECT activity_id, user_id, stereotype_code, duration, category, classified, outside, by_machine,
@@ -52,23 +53,23 @@ FROM fourth;
 CREATE TABLE sequence AS
 WITH timed AS (
     SELECT activity_id, user_id, day, stereotype_code, project_id, duration, is_work, started_at,
-           epoch(started_at)::BIGINT AS start,
-           max(epoch(ended_at)::BIGINT) OVER (PARTITION BY user_id, day ORDER BY started_at, activity_id
+           epoch_us(started_at) AS start, epoch_us(ended_at) AS stop,
+           max(epoch_us(ended_at)) OVER (PARTITION BY user_id, day ORDER BY started_at, activity_id
                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS latest_end,
            count(*) FILTER (NOT is_work) OVER (PARTITION BY user_id, day ORDER BY started_at, activity_id
                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS leaves
     FROM activity WHERE exact),
 work AS (
-    SELECT *, row_number() OVER later > 1 AS follows, greatest(0, start - latest_end) AS gap,
+    SELECT *, row_number() OVER later > 1 AS follows, greatest(0, start - latest_end) AS passed,
            stereotype_code IS DISTINCT FROM lag(stereotype_code) OVER later
                OR project_id IS DISTINCT FROM lag(project_id) OVER later AS differs,
            leaves IS DISTINCT FROM lag(leaves) OVER later AS after_leave,
            row_number() OVER (PARTITION BY user_id, day ORDER BY started_at DESC, activity_id DESC) = 1 AS is_last
     FROM timed WHERE is_work
     WINDOW later AS (PARTITION BY user_id, day ORDER BY started_at, activity_id))
-SELECT *, follows AND gap <= 10800 AS has_gap, follows AND gap > 10800 AS is_break, follows AND differs AS is_switch,
-       NOT follows OR differs OR after_leave OR gap > 300 AS begins_block
-FROM work;
+SELECT *, passed // 1000000 AS gap, follows AND passed <= long_gap AS has_gap, follows AND passed > long_gap AS is_break,
+       follows AND differs AS is_switch, NOT follows OR differs OR after_leave OR passed > least(300000000, long_gap) AS begins_block
+FROM work, (SELECT 3600000000 * getvariable('long_gap_hours') AS long_gap);
 
 CREATE TABLE switching AS
 WITH days AS (
@@ -77,12 +78,20 @@ blocks AS (
     SELECT *, count(*) FILTER (begins_block) OVER (PARTITION BY user_id, day ORDER BY started_at, activity_id
         ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS block
     FROM sequence),
-sized AS (SELECT *, sum(duration) OVER (PARTITION BY user_id, day, block) AS block_seconds FROM blocks)
+reached AS (
+    SELECT *, max(stop) OVER (PARTITION BY user_id, day, block ORDER BY started_at, activity_id
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reach
+    FROM blocks),
+-- Each moment once, however much is done in it.
+sized AS (
+    SELECT *, sum(duration) OVER whole AS block_seconds,
+           sum(greatest(0, stop - greatest(start, coalesce(reach, start)))) OVER whole AS block_clock
+    FROM reached WINDOW whole AS (PARTITION BY user_id, day, block))
 SELECT activity_id, is_switch::BIGINT AS switches, is_break::BIGINT AS breaks, has_gap::BIGINT AS gaps,
        if(has_gap, gap, 0) AS gap_seconds, if(is_break, gap, 0) AS break_seconds,
        if(has_gap AND is_switch, gap, 0) AS switch_gap_seconds,
        is_last::BIGINT AS person_days, if(is_last, kinds, 0) AS kinds,
-       if(block_seconds >= 7200, duration, 0) AS focused
+       if(block_seconds >= 7200 AND block_clock >= 7200000000, duration, 0) AS focused
 FROM sized JOIN days USING (user_id, day);
 
 -- One line for each row of which a figure needs to know something. `about`: the row is one of those that the figure

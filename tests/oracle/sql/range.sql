@@ -55,8 +55,8 @@ SELECT scope FROM asked
 WHERE CASE split_part(scope, ':', 1)
     WHEN 'org' THEN EXISTS (FROM sprint_in_range WHERE touches)
     WHEN 'team' THEN EXISTS (FROM sprint_in_range s WHERE touches AND coalesce(s.team_id = scope[6:], true))
-    WHEN 'sprint' THEN true
-    ELSE EXISTS (FROM selected a WHERE a.user_id = scope[8:] AND a.sprint_id IS NOT NULL) END;
+    WHEN 'sprint' THEN scope[8:] IN (SELECT sprint_id FROM sprint_days)
+    ELSE EXISTS (FROM selected a SEMI JOIN sprint_days USING (sprint_id) WHERE a.user_id = scope[8:]) END;
 
 CREATE OR REPLACE TEMP TABLE unit AS
 WITH in_sprints AS (
