@@ -12,5 +12,6 @@ pub mod event;
 pub mod lake;
 pub mod pseudonym;
 pub mod settings;
+pub mod spelling;
 pub mod telemetry;
 pub mod time;

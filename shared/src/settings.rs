@@ -1,7 +1,7 @@
 //! What a deployment decides about the logic: every function that annotates, folds or answers must be told the same,
 //! because the values are part of the effective versions of the annotators that read them.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use chrono_tz::Tz;
 use serde::Deserialize;
@@ -55,13 +55,18 @@ impl Default for LogicSettings {
 pub struct InvalidSetting {
     variable: &'static str,
     value: String,
-    expected: &'static str,
+    expected: Cow<'static, str>,
 }
 
 impl InvalidSetting {
     /// A setting that has no default and is not there.
     pub fn missing(variable: &'static str, expected: &'static str) -> Self {
-        Self { variable, value: String::new(), expected }
+        Self::of(variable, String::new(), expected)
+    }
+
+    /// A setting whose value is not what is expected of it.
+    pub fn of(variable: &'static str, value: String, expected: impl Into<Cow<'static, str>>) -> Self {
+        Self { variable, value, expected: expected.into() }
     }
 }
 
@@ -113,7 +118,7 @@ pub fn setting<T: FromStr>(
     };
     match value.trim().parse::<T>() {
         Ok(parsed) if valid(&parsed) => Ok(Some(parsed)),
-        _ => Err(InvalidSetting { variable: name, value, expected }),
+        _ => Err(InvalidSetting::of(name, value, expected)),
     }
 }
 

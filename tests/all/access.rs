@@ -93,6 +93,14 @@ fn ways(scope: &str) -> Vec<String> {
     data.iter().map(|way| format!("{way}scope={scope}")).collect()
 }
 
+/// Where a list of sprints leads.
+async fn links(router: &Router, list: &str) -> anyhow::Result<Vec<String>> {
+    let listed = json_of(router, list).await?;
+    let sprints = listed["sprints"].as_array().context("no sprints")?;
+    ensure!(!sprints.is_empty(), "{list} would prove nothing");
+    Ok(sprints.iter().filter_map(|sprint| Some(sprint["link"].as_str()?.to_owned())).collect())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_finds_out_about_nobody_else_by_any_way() -> anyhow::Result<()> {
     let house = House::demo().await?;
@@ -132,6 +140,18 @@ async fn a_member_finds_out_about_nobody_else_by_any_way() -> anyhow::Result<()>
         }
     }
     assert_eq!(json_of(&ada, &ways("person:11")[0]).await?, json_of(&analyst, &ways("person:11")[0]).await?);
+    // A sprint of a group is told in its list only; one of their own work is theirs.
+    for link in links(&analyst, "/v1/sprints?scope=team:1").await? {
+        assert_eq!(
+            (ask(&analyst, &link, None).await?.status, ask(&ada, &link, None).await?.status),
+            (200, 403),
+            "{link}"
+        );
+    }
+    assert!(links(&ada, "/v1/sprints?scope=team:1").await?.is_empty());
+    for link in links(&ada, "/v1/sprints?scope=person:11").await? {
+        assert_eq!(json_of(&ada, &link).await?, json_of(&analyst, &link).await?, "{link}");
+    }
     stack.stop().await
 }
 

@@ -73,6 +73,22 @@ async fn traced(stack: &Stack, scopes: &[&str], limit: usize) -> anyhow::Result<
     Ok((traced, paged))
 }
 
+/// The first selection of a team or a person that is narrowed to a sprint, without the parameter's name.
+async fn narrowed(stack: &Stack, kind: &str) -> anyhow::Result<Option<String>> {
+    for number in 1..=20 {
+        let sprints = get(stack, &format!("/v1/sprints?scope={kind}{number}")).await?;
+        if sprints.status().as_u16() == 200 {
+            let sprints = json(stack, &format!("/v1/sprints?scope={kind}{number}")).await?;
+            let link = sprints["sprints"][0]["link"].as_str().and_then(|link| link.strip_prefix("/v1/insights?scope="));
+            if let Some(link) = link {
+                ensure!(link.contains("&sprint="), "{link} is not narrowed");
+                return Ok(Some(link.to_owned()));
+            }
+        }
+    }
+    Ok(None)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_number_of_hostile_organisations_is_the_sum_of_its_activities() -> anyhow::Result<()> {
     let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle");
@@ -83,6 +99,12 @@ async fn every_number_of_hostile_organisations_is_the_sum_of_its_activities() ->
         foreign("../oracle/organisation.py", &arguments)?;
         let house = House::over(&source, &oracle.join("mapping.toml"))?;
         let (stack, _) = house.worked().await?;
+        // And what of the team or the person belongs to a sprint.
+        let mut scopes = scopes.map(str::to_owned).to_vec();
+        for kind in ["team:t", "person:"] {
+            scopes.push(narrowed(&stack, kind).await?.with_context(|| format!("no {kind} has a sprint"))?);
+        }
+        let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
         let (traced, paged) = traced(&stack, &scopes, 17).await.with_context(|| format!("seed {seed}"))?;
         assert!(traced > 60 && paged > 5, "{traced} numbers, {paged} of them over several pages");
         stack.stop().await?;
@@ -109,5 +131,54 @@ async fn a_drill_down_shows_nobody_and_its_cursor_ends_with_the_generations_it_w
     house.execute("UPDATE activities SET duration = duration + 1 WHERE started_at LIKE '2026-10-07%'").await?;
     wastewalk::up::work(&stack, wastewalk::progress::Show::Nothing).await?;
     assert_eq!(get(&stack, &with(address)).await?.status().as_u16(), 410);
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_part_of_a_selection_leads_to_the_numbers_that_it_shows() -> anyhow::Result<()> {
+    let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle");
+    let folder = tempfile::tempdir()?;
+    let source = folder.path().join("organisation.sqlite");
+    foreign("../oracle/organisation.py", &["3", "hostile", source.to_str().context("the path is not UTF-8")?])?;
+    let house = House::over(&source, &oracle.join("mapping.toml"))?;
+    let (stack, _) = house.worked().await?;
+    let (mut compared, mut otherwise) = (0, 0);
+    let mut addresses = vec![("teams", "/v1/teams?scope=org".to_owned())];
+    for sprint in json(&stack, "/v1/sprints?scope=org").await?["sprints"].as_array().context("a list")?.iter().take(4) {
+        addresses.push(("teams", sprint["link"].as_str().context("a link")?.replace("/v1/insights", "/v1/teams")));
+    }
+    for number in 1..=4 {
+        for address in [format!("/v1/sprints?scope=team:t{number}"), format!("/v1/sprints?scope=person:{number}")] {
+            if get(&stack, &address).await?.status().as_u16() == 200 {
+                addresses.push(("sprints", address));
+            }
+        }
+    }
+    for (name, address) in addresses {
+        for part in json(&stack, &address).await?[name].as_array().context("a list")? {
+            let link = part["link"].as_str().context("a link")?;
+            let answers = json(&stack, link).await?;
+            let whole: Vec<&str> = link.split('&').filter(|pair| !pair.starts_with("sprint=")).collect();
+            let all = json(&stack, &whole.join("&")).await?;
+            for (answer, all) in answers["insights"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .zip(all["insights"].as_array().into_iter().flatten())
+            {
+                let shown = &part["insights"][answer["id"].as_str().context("an id")?];
+                for field in ["status", "numerator", "denominator", "rows", "people"] {
+                    ensure!(shown[field] == answer[field], "{address}: {shown} leads by {link} to {answer}");
+                    (compared, otherwise) = (compared + 1, otherwise + usize::from(shown[field] != all[field]));
+                }
+            }
+        }
+    }
+    assert!(
+        compared > 100 && otherwise > 10,
+        "{compared} numbers, of which {otherwise} are not those of all of the part"
+    );
+    let unknown = get(&stack, "/v1/insights?scope=team:t1&sprint=nowhere").await?;
+    assert_eq!(unknown.status().as_u16(), 404);
     stack.stop().await
 }

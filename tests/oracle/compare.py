@@ -22,7 +22,7 @@ import urllib.request
 # Nothing is left beside the sources.
 sys.dont_write_bytecode = True
 
-from oracle import INSIGHTS, Oracle  # noqa: E402
+from oracle import IN, INSIGHTS, Oracle  # noqa: E402
 
 DAY = datetime.timedelta(days=1)
 FIGURE = ("status", "numerator", "denominator", "ratio", "covered_share", "rows", "people")
@@ -147,7 +147,8 @@ class Comparison:
 
 
 def ask(url, scope, start, stop):
-    query = {"scope": scope} | {name: day.isoformat() for name, day in (("from", start), ("to", stop)) if day}
+    whose, _, sprint = scope.partition(IN)
+    query = {"scope": whose} | ({"sprint": sprint} if sprint else {}) | {name: day.isoformat() for name, day in (("from", start), ("to", stop)) if day}
     address = f"{url.rstrip('/')}/v1/insights?{urllib.parse.urlencode(query)}"
     try:
         with urllib.request.urlopen(address, timeout=120) as response:

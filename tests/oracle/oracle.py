@@ -31,6 +31,8 @@ CATEGORIES = """coding review testing meeting ceremony planning refinement defec
     environment support learning admin pto other""".split()
 
 DEFAULT_DAYS = 91
+# Between a team or a person and the sprint that they are narrowed to.
+IN = "\x1f"
 # Each insight, with the figures beside it.
 INSIGHTS = {
     "waste": [],
@@ -110,6 +112,16 @@ class Oracle:
             UNION ALL SELECT 'person:' || user_id FROM person WHERE user_id IN (SELECT user_id FROM activity)
                 OR getvariable('source') <> 'cesaw'
             """)]
+        # Of each team every sprint that it worked in, as a guest or not; of the persons every seventh.
+        narrowed = [scope for (scope,) in self.rows(
+            """
+            WITH pairs AS (SELECT DISTINCT unnest(['team:' || team_id, 'person:' || user_id]) AS scope, sprint_id
+                           FROM activity WHERE sprint_id IS NOT NULL),
+            numbered AS (SELECT *, row_number() OVER (ORDER BY scope, sprint_id) AS number FROM pairs WHERE scope IS NOT NULL)
+            SELECT scope || chr(31) || sprint_id FROM numbered WHERE scope LIKE 'team:%' OR number % 7 = 0 ORDER BY ALL
+            """)]
+        # A log without sprints of its own has nobody to narrow.
+        self.scopes += [] if self.unnamed else narrowed
 
     def let(self, name, value):
         self.db.execute(f"SET VARIABLE {name} = ?", [value])

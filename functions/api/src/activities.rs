@@ -102,7 +102,7 @@ impl Question {
     /// What a cursor belongs to: the same question over the same partitions, whatever its pages' size.
     fn identity(&self, insight: &Insight, shown: &[Shown]) -> String {
         let Self { request, figure, part, side, stereotype, cursor: _, limit: _ } = self;
-        let mut text = format!("{:?}", (&insight.id, &request.scope, figure, part, side, stereotype));
+        let mut text = format!("{:?}", (&insight.id, &request.scope, &request.sprint, figure, part, side, stereotype));
         for Shown { logic, pointer } in shown {
             text.push_str(&format!(";{} {} {}", logic.logic, pointer.partition.day, pointer.partition.generation));
         }
@@ -400,6 +400,7 @@ async fn read_day(
 ) -> Result<Found, ApiError> {
     let day = pointer.partition.day;
     let (scope, stereotype, adds) = (question.request.scope.clone(), question.stereotype.clone(), adds.clone());
+    let sprint = question.request.sprint.clone();
     let withheld = withheld.clone();
     let files = Day::fetch(api, pointer, logic, adds.columns().iter()).await?;
     let read = move |found: &mut Found, batch: &Batch, first: usize| {
@@ -409,6 +410,9 @@ async fn read_day(
                 return Ok(Enough::Yes);
             }
             if !batch.is_of(row, &scope, stereotype.as_deref())? {
+                continue;
+            }
+            if sprint.is_some() && batch.text("sprint_id", row)? != sprint.as_deref() {
                 continue;
             }
             if !withheld.lists(batch.text("stereotype_code", row)?) {

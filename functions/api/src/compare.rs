@@ -71,6 +71,10 @@ impl Question {
         if request.as_of.is_some() {
             return Err(InvalidParameter::new("as_of", "a comparison is of what is current; leave it out."));
         }
+        if request.sprint.is_some() {
+            let detail = "a comparison knows whole scopes only; leave it out, or ask for scope=sprint:ID.";
+            return Err(InvalidParameter::new("sprint", detail));
+        }
         let malformed = |error| InvalidParameter::new("with", format!("{error}."));
         let side = own.take("side").map(|side| Side::parse(&side)).transpose()?;
         let question = Self {
@@ -425,6 +429,8 @@ pub async fn of_ground(api: &Api, question: &Question, ground: Ground) -> Result
         selection: Selection {
             scope: request.scope.clone(),
             name: directory.name(&request.scope),
+            sprint: None,
+            sprint_name: None,
             from: range.map(|range| range.from),
             to: range.map(|range| range.to),
             days_captured: pairs.len(),
@@ -767,6 +773,7 @@ mod tests {
             (vec![("side", "denominator")], "insight"),
             (vec![("insight", "waste"), ("side", "up")], "side"),
             (vec![("as_of", "20260101T000000Z")], "as_of"),
+            (vec![("scope", "team:1"), ("sprint", "s")], "sprint"),
             (vec![("with", "0123456789ab"), ("with", "0123456789ab")], "with"),
         ] {
             assert_eq!(parse(&pairs).unwrap_err().parameter, parameter, "{pairs:?}");

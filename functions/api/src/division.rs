@@ -20,14 +20,16 @@ use crate::{
     },
     evidence::{Evidence, Group},
     figure::{Figure, PartFigure, Status, breakdown},
-    selection::{Range, written},
+    selection::{Address, Range, Request, written},
 };
 
 /// A part of a selection: its rows, and who and when it is.
 #[derive(Debug, Clone)]
 pub struct Division<'a> {
-    /// Whose page tells more.
+    /// What it is: a team, or a sprint.
     pub scope: Scope,
+    /// Who asks for exactly its numbers; `None` where they are told only beside those of its siblings.
+    pub address: Option<Address>,
     /// Its name for people.
     pub name: String,
     /// Of a sprint: the local days that it touches.
@@ -85,6 +87,8 @@ impl<'a> Division<'a> {
 /// The parts of what `evidence` is about, teams by name and sprints by time.
 pub fn divisions(evidence: &Evidence) -> Vec<Division<'_>> {
     match &evidence.scope {
+        // What is narrowed to a sprint is not divided by sprints once more.
+        _ if evidence.request.sprint.is_some() => Vec::new(),
         Scope::Organisation => teams(evidence),
         Scope::Team(id) => sprints(&evidence.group(), Some(id)),
         Scope::Person(_) => sprints(&evidence.group(), None),
@@ -102,6 +106,7 @@ fn teams(evidence: &Evidence) -> Vec<Division<'_>> {
             cells: team.cells().collect(),
             hidden: team.is_hidden(),
             scope: team.scope.clone(),
+            address: Some(Address::all_of(team.scope.clone())),
             // Which teams are hidden of which insight is known already.
             among: (0, Arc::default()),
             group: team,
@@ -132,7 +137,13 @@ fn teams_in_sprint(evidence: &Evidence) -> Vec<Division<'_>> {
         let scope = Scope::Team(id.clone());
         let name = evidence.directory.name(&scope);
         let group = Group { quorum: veil.quorum_of(id), ..evidence.group() };
-        teams.push(Division { scope, name, days: None, complete: true, cells, group, hidden, among });
+        let address = match &evidence.scope {
+            Scope::Sprint(sprint) if veil.quorum.asks_nothing() => {
+                Some(Address { scope: scope.clone(), sprint: Some(sprint.clone()) })
+            }
+            _ => None,
+        };
+        teams.push(Division { scope, address, name, days: None, complete: true, cells, group, hidden, among });
     }
     teams
 }
@@ -175,6 +186,11 @@ pub fn sprints<'a>(group: &Group<'a>, team: Option<&str>) -> Vec<Division<'a>> {
         Some(Division {
             among: (index, Arc::clone(&siblings)),
             cells: cells.remove(id.as_str())?,
+            address: match &group.scope {
+                Scope::Organisation | Scope::Sprint(_) => Some(Address::all_of(Scope::Sprint(id.clone()))),
+                Scope::Team(_) | Scope::Person(_) if !group.quorum.asks_nothing() => None,
+                whose => Some(Address { scope: whose.clone(), sprint: Some(id.clone()) }),
+            },
             scope: Scope::Sprint(id.clone()),
             name: sprint.name.clone(),
             days: sprint.days,
@@ -212,7 +228,7 @@ pub fn by_sprint_day<'a>(group: &Group<'a>) -> Vec<(i64, Division<'a>)> {
     let division = |(index, (number, cells)): (usize, (i64, Vec<&'a Cell>))| {
         let (scope, name, hidden) = (group.scope.clone(), format!("day {number}"), hidden.contains(&number));
         let (group, among) = (group.clone(), (index, Arc::clone(&siblings)));
-        (number, Division { scope, name, days: None, complete: true, cells, group, hidden, among })
+        (number, Division { scope, address: None, name, days: None, complete: true, cells, group, hidden, among })
     };
     cells.into_iter().enumerate().map(division).collect()
 }
@@ -220,7 +236,7 @@ pub fn by_sprint_day<'a>(group: &Group<'a>) -> Vec<(i64, Division<'a>)> {
 /// A part of a selection as the API lists it.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Listed {
-    /// Asks for more about it.
+    /// What it is: a team, or a sprint.
     #[serde(serialize_with = "written")]
     #[schema(value_type = String, example = "team:1")]
     pub scope: Scope,
@@ -242,11 +258,13 @@ pub struct Listed {
     pub work_seconds: Option<i64>,
     /// By insight: what it says of it.
     pub insights: BTreeMap<String, Figure>,
+    /// The same numbers and all there is to say of them; null where they are told only beside those of its siblings.
+    pub link: Option<String>,
 }
 
 impl Listed {
-    /// What there is to list of a division.
-    pub fn of<'a>(division: &Division<'_>, insights: impl Iterator<Item = &'a Insight>) -> Self {
+    /// What there is to list of a division of what `request` asks for.
+    pub fn of<'a>(division: &Division<'_>, request: &Request, insights: impl Iterator<Item = &'a Insight>) -> Self {
         Self {
             scope: division.scope.clone(),
             name: division.name.clone(),
@@ -256,6 +274,7 @@ impl Listed {
             people: division.people(),
             work_seconds: division.work().map(|work| work.seconds),
             insights: insights.map(|insight| (insight.id.clone(), division.figure(insight))).collect(),
+            link: division.address.as_ref().map(|part| format!("/v1/insights{}", request.of_part(part).query())),
         }
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::{
     annotator::{Logic, Register, declaration::Insight},
-    contribution::{Cell, Contribution, LogicRecord, Pointer, Scope, Shown},
+    contribution::{Cell, CellKey, Contribution, LogicRecord, Pointer, Scope, Shown},
     time::LocalDay,
 };
 
@@ -98,7 +98,10 @@ impl Basis {
     /// # Errors
     /// [`ApiError::TooFewPeople`] of another person; otherwise if the table or the lake does not answer.
     pub async fn find(api: &Api, request: &Request) -> Result<Self, ApiError> {
-        if api.caller.sight.is_strange_to(&request.scope) {
+        let sight = &api.caller.sight;
+        // A sprint of a group is told in the list of its sprints, where it is hidden beside the others if need be.
+        let narrowed = request.sprint.is_some() && !sight.is_all_of(&request.scope);
+        if narrowed || sight.is_strange_to(&request.scope) {
             return Err(ApiError::TooFewPeople(request.scope.clone()));
         }
         let logics = api.logics(request.logic.as_ref()).await?;
@@ -179,6 +182,11 @@ impl Evidence {
         if days.is_empty() && !directory.knows(&request.scope) {
             return Err(ApiError::UnknownScope(request.scope));
         }
+        let days = within(days, request.sprint.as_deref());
+        let unknown = |id: &&String| days.is_empty() && !directory.knows(&Scope::Sprint((*id).clone()));
+        if let Some(id) = request.sprint.as_ref().filter(unknown) {
+            return Err(ApiError::UnknownScope(Scope::Sprint(id.clone())));
+        }
         let mut evidence = Self {
             request: request.clone(),
             scope: request.scope.clone(),
@@ -193,7 +201,7 @@ impl Evidence {
             evident: shown.iter().flat_map(|shown| shown.pointer.evidence.iter().cloned()).collect(),
             shown,
             missing,
-            earlier: Earlier::read(api, &request.scope, earlier).await?,
+            earlier: Earlier::read(api, &request, earlier).await?,
             veil: Veil::default(),
         };
         if evidence.scope == Scope::Organisation && (with_teams || !evidence.group().has_sprints()) {
@@ -275,6 +283,8 @@ impl Evidence {
         Selection {
             scope: self.scope.clone(),
             name: self.directory.name(&self.scope),
+            sprint: self.request.sprint.clone(),
+            sprint_name: self.request.sprint.as_ref().map(|id| self.directory.name(&Scope::Sprint(id.clone()))),
             from: self.range.map(|range| range.from),
             to: self.range.map(|range| range.to),
             days_captured: self.days_captured,
@@ -291,6 +301,7 @@ impl Evidence {
     fn group_under<'a>(&'a self, veil: &'a Veil) -> Group<'a> {
         Group {
             scope: self.scope.clone(),
+            sprint: self.request.sprint.as_deref(),
             range: self.range,
             directory: &self.directory,
             days: &self.days,
@@ -298,6 +309,7 @@ impl Evidence {
             evident: &self.evident,
             quorum: &veil.quorum,
             veil,
+            without_team: false,
         }
     }
 
@@ -312,6 +324,7 @@ impl Evidence {
         let teams = self.teams.iter().filter(|(_, days)| !days.is_empty());
         teams.map(|(id, days)| Group {
             scope: Scope::Team(id.clone()),
+            sprint: None,
             range: self.range,
             directory: &self.directory,
             days,
@@ -319,15 +332,48 @@ impl Evidence {
             evident: &self.evident,
             quorum: self.veil.quorum_of(id),
             veil: &self.veil,
+            without_team: false,
         })
+    }
+}
+
+impl Evidence {
+    /// What the rows without a team add to an organisation whose teams were read: its days less theirs. `None` where no
+    /// team has rows, and for whoever may not see all of the organisation, to whom it would tell of too few.
+    pub fn days_without_team(&self, register: &Register) -> Option<Days> {
+        let told = self.scope == Scope::Organisation && self.veil == Veil::default();
+        if !told || self.teams.values().all(BTreeMap::is_empty) {
+            return None;
+        }
+        let columns = register.folded_columns();
+        let mut without = Days::new();
+        for (day, whole) in &self.days {
+            let mut kinds: BTreeMap<&CellKey, (Vec<&Cell>, Vec<&Cell>)> = BTreeMap::new();
+            for cell in &whole.by_stereotype {
+                kinds.entry(&cell.key).or_default().0.push(cell);
+            }
+            let of_teams = self.teams.values().filter_map(|days| days.get(day)).flat_map(|day| &day.by_stereotype);
+            for cell in of_teams {
+                let same = kinds.iter_mut().find(|(key, _)| key.stereotype == cell.key.stereotype);
+                same.into_iter().for_each(|(_, (_, parts))| parts.push(cell));
+            }
+            let rest = |(key, (whole, parts)): (&CellKey, (Vec<&Cell>, Vec<&Cell>))| {
+                Cell::rest(key.clone(), &whole, &parts, columns.keys().copied())
+            };
+            let cells: Vec<Cell> = kinds.into_iter().map(rest).filter(|cell| cell.total.rows > 0).collect();
+            if !cells.is_empty() {
+                without.insert(*day, Contribution { by_stereotype: cells, ..Contribution::default() });
+            }
+        }
+        Some(without)
     }
 }
 
 impl Earlier {
     /// Reads it: ⌈days/100⌉ batches.
-    async fn read(api: &Api, scope: &Scope, shown: Vec<Shown>) -> Result<Option<Self>, ApiError> {
+    async fn read(api: &Api, request: &Request, shown: Vec<Shown>) -> Result<Option<Self>, ApiError> {
         let Some(logic) = shown.first().map(|shown| shown.logic.clone()) else { return Ok(None) };
-        let days = contributions(api, scope, &shown).await?;
+        let days = within(contributions(api, &request.scope, &shown).await?, request.sprint.as_deref());
         let pointers = shown.into_iter().map(|shown| (shown.pointer.partition.day, shown.pointer));
         let pointers: BTreeMap<LocalDay, Pointer> = pointers.collect();
         let evident = pointers.values().flat_map(|pointer| pointer.evidence.iter().cloned()).collect();
@@ -355,11 +401,22 @@ async fn contributions(api: &Api, scope: &Scope, shown: &[Shown]) -> Result<Days
     Ok(days)
 }
 
+/// What of a team's or a person's days belongs to a sprint, if one is given.
+pub(crate) fn within(mut days: Days, sprint: Option<&str>) -> Days {
+    if let Some(sprint) = sprint {
+        days.values_mut().for_each(|day| day.by_stereotype.retain(|cell| cell.key.sprint.as_deref() == Some(sprint)));
+        days.retain(|_, day| !day.by_stereotype.is_empty());
+    }
+    days
+}
+
 /// Some people's days, and what it takes to read them.
 #[derive(Debug, Clone)]
 pub struct Group<'a> {
     /// Who they are.
     pub scope: Scope,
+    /// The sprint that all of it belongs to, where that was asked for.
+    pub sprint: Option<&'a str>,
     /// Which days; `None` while nothing is captured.
     pub range: Option<Range>,
     /// Names and sprints.
@@ -374,6 +431,8 @@ pub struct Group<'a> {
     pub quorum: &'a Quorum,
     /// What else is hidden.
     pub veil: &'a Veil,
+    /// Whether these are only those rows of the organisation that belong to no team.
+    pub without_team: bool,
 }
 
 impl<'a> Group<'a> {
@@ -414,11 +473,15 @@ impl<'a> Group<'a> {
     /// Whether the group works in sprints, complete or not, in the range.
     pub fn has_sprints(&self) -> bool {
         let any = |team| self.range.is_some_and(|range| self.directory.sprints_in(range, team).next().is_some());
-        match &self.scope {
-            Scope::Organisation => any(None),
-            Scope::Team(id) => any(Some(id)),
-            Scope::Sprint(id) => self.directory.sprint(id).is_some_and(|sprint| sprint.days.is_some()),
-            Scope::Person(_) => {
+        let has_days = |id: &str| self.directory.sprint(id).is_some_and(|sprint| sprint.days.is_some());
+        match (&self.scope, self.sprint) {
+            // A sprint is a team's, or every team's.
+            _ if self.without_team => false,
+            (_, Some(id)) => has_days(id),
+            (Scope::Organisation, None) => any(None),
+            (Scope::Team(id), None) => any(Some(id)),
+            (Scope::Sprint(id), None) => has_days(id),
+            (Scope::Person(_), None) => {
                 let mut sprints = self.cells().filter_map(|cell| self.directory.sprint(cell.key.sprint.as_ref()?));
                 sprints.any(|sprint| sprint.days.is_some())
             }

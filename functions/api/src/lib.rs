@@ -30,6 +30,7 @@ mod sample;
 pub mod selection;
 pub mod settings;
 pub mod spreadsheet;
+pub mod text;
 pub mod trend;
 
 use std::{

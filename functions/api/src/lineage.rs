@@ -187,7 +187,7 @@ pub async fn of_evidence(
     }
     let columns: Vec<String> = insight.ratio().columns().cloned().collect();
     let hidden = hidden_days(&group, &columns);
-    let mut asked = format!("{:?}", (&insight.id, &question.request.scope));
+    let mut asked = format!("{:?}", (&insight.id, &question.request.scope, &question.request.sprint));
     for Shown { logic, pointer } in &evidence.shown {
         asked.push_str(&format!(";{} {}", logic.logic, pointer.partition));
     }

@@ -91,18 +91,18 @@ pub struct ProblemDocument {
     pub detail: String,
 }
 
-/// `scope`, `from`, `to`, `logic` and `as_of`.
+/// `scope`, `sprint`, `from`, `to`, `logic` and `as_of`.
 #[derive(Debug)]
 pub struct SelectionParameters;
 
-/// Those of a comparison: `logic` is the old one, and there is no `as_of`.
+/// Those of a comparison: `logic` is the old one, and there is neither `as_of` nor `sprint`.
 #[derive(Debug)]
 pub struct ComparisonParameters;
 
 impl IntoParams for ComparisonParameters {
     fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let mut parameters = SelectionParameters::into_params(place);
-        parameters.retain(|parameter| parameter.name != "as_of");
+        parameters.retain(|parameter| !["as_of", "sprint"].contains(&&*parameter.name));
         let logic = parameters.iter_mut().filter(|parameter| parameter.name == "logic");
         let old = "The old logic; without it the newest before the new one.";
         logic.for_each(|logic| logic.description = Some(old.to_owned()));
@@ -121,6 +121,11 @@ impl IntoParams for SelectionParameters {
         let scope = text().pattern(Some("^(org|(team|sprint|person):.+)$"));
         vec![
             optional("scope", "Whose figures: org, team:ID, sprint:ID or person:ID; org without it.", scope),
+            optional(
+                "sprint",
+                "Of a team or a person only what belongs to the sprint of this id; of the organisation, the sprint.",
+                text().min_length(Some(1)).max_length(Some(512)),
+            ),
             optional("from", "The first local day; 91 days before `to` without it.", day()),
             optional(
                 "to",

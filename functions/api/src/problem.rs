@@ -185,8 +185,8 @@ impl From<&ApiError> for Problem {
                 name: "unknown-scope",
                 title: "Nobody goes by this id",
                 detail: Cow::Owned(format!(
-                    "parameter `scope`: the source has no {scope} and there are no rows of it in the range; \
-                     check the id, or choose a range in which it has rows."
+                    "the source has no {scope} and there are no rows of it in the range; check the id, or choose a range \
+                     in which it has rows."
                 )),
             },
             ApiError::TooFewPeople(scope) => Self {

@@ -600,7 +600,8 @@ async fn get_teams(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Resul
     asked
         .answer(&request, true, async |evidence| {
             let teams = divisions(evidence);
-            let teams = teams.iter().map(|team| Listed::of(team, api.register.insights())).collect();
+            let request = evidence.selection().request();
+            let teams = teams.iter().map(|team| Listed::of(team, &request, api.register.insights())).collect();
             Ok(about(evidence, Teams { teams }))
         })
         .await
@@ -628,7 +629,8 @@ async fn get_sprints(Counted(api): Counted, uri: Uri, headers: HeaderMap) -> Res
                 _ => None,
             };
             let sprints = sprints(&evidence.group(), team);
-            let sprints = sprints.iter().map(|sprint| Listed::of(sprint, api.register.insights())).collect();
+            let request = evidence.selection().request();
+            let sprints = sprints.iter().map(|sprint| Listed::of(sprint, &request, api.register.insights())).collect();
             Ok(about(evidence, Sprints { sprints }))
         })
         .await

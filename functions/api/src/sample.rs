@@ -19,7 +19,7 @@ use shared::{
 use crate::{
     access,
     directory::Directory,
-    evidence::{Days, Evidence},
+    evidence::{Days, Evidence, within},
     selection::{Range, Request},
 };
 
@@ -162,8 +162,13 @@ pub fn named(id: &str, name: &str) -> Member {
     Member { id: id.into(), name: Some(name.into()), ..Member::default() }
 }
 
-/// The evidence that a request would find if these rows and sprints were everything.
+/// The evidence that a request would find if these rows and sprints were everything; `team:1 in a` is narrowed to a
+/// sprint.
 pub fn evidence(scope: &str, range: (&str, &str), rows: &[Row], teams: &[Member], sprints: &[Member]) -> Evidence {
+    let (scope, sprint) = match scope.split_once(" in ") {
+        Some((scope, sprint)) => (scope, Some(sprint.to_owned())),
+        None => (scope, None),
+    };
     let scope: Scope = scope.parse().unwrap();
     let range = Range { from: day(range.0), to: day(range.1) };
     let rows: Vec<Row> = rows.iter().filter(|row| range.from <= row.day && row.day < range.to).cloned().collect();
@@ -186,7 +191,8 @@ pub fn evidence(scope: &str, range: (&str, &str), rows: &[Row], teams: &[Member]
         named("pto", "Leave"),
     ];
     Evidence {
-        days: scopes.remove(&scope).unwrap_or_default(),
+        days: within(scopes.remove(&scope).unwrap_or_default(), sprint.as_deref()),
+        request: Request { scope: scope.clone(), sprint, ..Request::default() },
         scope,
         range: Some(range),
         data_as_of: Some(newest.partition.generation.instant()),
@@ -197,7 +203,6 @@ pub fn evidence(scope: &str, range: (&str, &str), rows: &[Row], teams: &[Member]
         earlier: None,
         veil: crate::access::Veil::default(),
         logic: register().logic().clone(),
-        request: Request::default(),
         days_captured: range.days() as usize,
         directory: Arc::new(Directory::new(teams, &[], sprints, &stereotypes, Tz::UTC)),
         teams: scopes

@@ -1,4 +1,4 @@
-//! What is asked for: `?scope=&from=&to=&logic=&as_of=`. The address is the whole state of a page or an answer.
+//! What is asked for: `?scope=&sprint=&from=&to=&logic=&as_of=`. The address is the whole state of a page or an answer.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,8 @@ use shared::{
     time::{Generation, LocalDay},
 };
 use utoipa::ToSchema;
+
+use crate::finding::called;
 
 /// Days that a figure covers when nobody says which: 13 weeks, the newest captured day included.
 pub const DEFAULT_DAYS: i64 = 91;
@@ -66,6 +68,8 @@ impl Range {
 pub struct Request {
     /// Whose figures.
     pub scope: Scope,
+    /// Of a team or a person: only what belongs to this sprint.
+    pub sprint: Option<String>,
     /// The first day.
     pub from: Option<LocalDay>,
     /// The day after the last.
@@ -79,7 +83,7 @@ pub struct Request {
 impl Default for Request {
     /// The organisation's last 13 weeks.
     fn default() -> Self {
-        Self { scope: Scope::Organisation, from: None, to: None, logic: None, as_of: None }
+        Self { scope: Scope::Organisation, sprint: None, from: None, to: None, logic: None, as_of: None }
     }
 }
 
@@ -99,15 +103,27 @@ impl Request {
             let malformed = |error: shared::time::Malformed| InvalidParameter::new(name, format!("{error}."));
             match name.as_str() {
                 "scope" => request.scope = value.parse().map_err(malformed)?,
+                "sprint" => request.sprint = Some(sprint_id(value)?),
                 "from" => request.from = Some(value.parse().map_err(malformed)?),
                 "to" => request.to = Some(value.parse().map_err(malformed)?),
                 "logic" => request.logic = Some(value.parse().map_err(malformed)?),
                 "as_of" => request.as_of = Some(instant(name, value)?),
                 _ => {
-                    let known = "it is not known here; use scope, from, to, logic and as_of.";
+                    let known = "it is not known here; use scope, sprint, from, to, logic and as_of.";
                     return Err(InvalidParameter::new(name, known));
                 }
             }
+        }
+        match request.scope {
+            // All that belongs to a sprint is the sprint.
+            Scope::Organisation => {
+                request.scope = request.sprint.take().map_or(Scope::Organisation, Scope::Sprint);
+            }
+            Scope::Sprint(_) if request.sprint.is_some() => {
+                let detail = "a sprint lies in no other one; leave it out, or ask for a team or a person.";
+                return Err(InvalidParameter::new("sprint", detail));
+            }
+            Scope::Team(_) | Scope::Person(_) | Scope::Sprint(_) => {}
         }
         match (request.from, request.to) {
             (Some(from), Some(to)) if from >= to => Err(InvalidParameter::new(
@@ -118,9 +134,14 @@ impl Request {
         }
     }
 
-    /// The same range for another scope.
+    /// The same range for another scope, all of it.
     pub fn of(&self, scope: Scope) -> Self {
-        Self { scope, ..self.clone() }
+        Self { scope, sprint: None, ..self.clone() }
+    }
+
+    /// The same range for what a part of a selection is made of.
+    pub fn of_part(&self, part: &Address) -> Self {
+        Self { sprint: part.sprint.clone(), ..self.of(part.scope.clone()) }
     }
 
     /// The days it means, given the newest captured one; `None` if there is none. A range ends at the newest captured
@@ -135,12 +156,29 @@ impl Request {
     /// The query string that asks for it, `?` included.
     pub fn query(&self) -> String {
         let mut query = format!("?scope={}", encode(&self.scope.to_string()));
+        query.extend(self.sprint.iter().map(|sprint| format!("&sprint={}", encode(sprint))));
         for (name, day) in [("from", self.from), ("to", self.to)] {
             query.extend(day.map(|day| format!("&{name}={day}")));
         }
         query.extend(self.logic.iter().map(|logic| format!("&logic={logic}")));
         query.extend(self.as_of.map(|as_of| format!("&as_of={as_of}")));
         query
+    }
+}
+
+/// Whose figures a part of a selection has: a scope, or what of it belongs to a sprint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// The scope.
+    pub scope: Scope,
+    /// Only what belongs to this sprint.
+    pub sprint: Option<String>,
+}
+
+impl Address {
+    /// All of a scope.
+    pub fn all_of(scope: Scope) -> Self {
+        Self { scope, sprint: None }
     }
 }
 
@@ -178,6 +216,13 @@ impl Own {
     }
 }
 
+fn sprint_id(text: &str) -> Result<String, InvalidParameter> {
+    match format!("sprint:{text}").parse() {
+        Ok(Scope::Sprint(id)) => Ok(id),
+        _ => Err(InvalidParameter::new("sprint", "it is the id of a sprint, of at most 512 bytes.")),
+    }
+}
+
 /// An instant as a generation is written, or as RFC 3339 has it.
 fn instant(name: &str, value: &str) -> Result<Generation, InvalidParameter> {
     let written = value.parse::<Generation>().ok();
@@ -209,6 +254,13 @@ pub struct Selection {
     pub scope: Scope,
     /// Their name for people.
     pub name: String,
+    /// The sprint that it is narrowed to; left out if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "12")]
+    pub sprint: Option<String>,
+    /// That sprint's name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sprint_name: Option<String>,
     /// The first day; null while nothing is captured.
     #[schema(value_type = Option<String>, format = Date)]
     pub from: Option<LocalDay>,
@@ -232,10 +284,23 @@ impl Selection {
     pub fn request(&self) -> Request {
         Request {
             scope: self.scope.clone(),
+            sprint: self.sprint.clone(),
             from: self.from,
             to: self.to,
             logic: self.logic.clone(),
             as_of: self.as_of,
+        }
+    }
+}
+
+impl Selection {
+    /// Whose figures, as one says it: `Alpha team in sprint 12`.
+    pub fn called(&self) -> String {
+        let whose = called(&self.scope, &self.name);
+        match &self.sprint_name {
+            Some(sprint) if sprint.to_lowercase().contains("sprint") => format!("{whose} in {sprint}"),
+            Some(sprint) => format!("{whose} in sprint {sprint}"),
+            None => whose,
         }
     }
 }
@@ -270,6 +335,8 @@ mod tests {
             (vec![("from", "2026-01-06"), ("to", "2026-01-05")], "to"),
             (vec![("logic", "5EE12BE1DCEA")], "logic"),
             (vec![("as_of", "2026-10-01")], "as_of"),
+            (vec![("scope", "team:1"), ("sprint", "")], "sprint"),
+            (vec![("scope", "sprint:1"), ("sprint", "1")], "sprint"),
         ] {
             assert_eq!(parse(&pairs).unwrap_err().parameter, parameter, "{pairs:?}");
         }
@@ -297,6 +364,16 @@ mod tests {
         let scope = Scope::Team("a&b=ö \"".into());
         let request = Request { scope, from: Some(day("2026-01-05")), ..Request::default() };
         assert_eq!(request.query(), "?scope=team:a%26b%3D%C3%B6%20%22&from=2026-01-05");
+    }
+
+    #[test]
+    fn a_team_or_a_person_is_narrowed_to_a_sprint_and_the_organisation_in_one_is_the_sprint() {
+        let query = |scope: &str| parse(&[("scope", scope), ("sprint", "s 1")]).unwrap().query();
+        assert_eq!(query("team:1"), "?scope=team:1&sprint=s%201");
+        assert_eq!(query("person:1"), "?scope=person:1&sprint=s%201");
+        assert_eq!(query("org"), "?scope=sprint:s%201");
+        let narrowed = parse(&[("scope", "team:1"), ("sprint", "s")]).unwrap();
+        assert_eq!(narrowed.of(Scope::Organisation).query(), "?scope=org", "another scope is all of it");
     }
 
     #[test]

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use shared::settings::{InvalidSetting, setting};
+use shared::{
+    annotator::Register,
+    settings::{InvalidSetting, setting},
+    spelling::did_you_mean,
+};
 use utoipa::ToSchema;
 
 /// How findings are chosen and priced. None of it changes a figure.
@@ -12,6 +16,8 @@ pub struct Settings {
     /// Thresholds other than the declared ones, by insight. `FINDING_THRESHOLDS`, such as
     /// `automatable=0.05,juggling=4`.
     pub thresholds: BTreeMap<String, f64>,
+    /// Nothing is said of fewer hours, per sprint or what a finding's hours are per. `FINDING_LEAST_HOURS`; 1.
+    pub least_hours: f64,
     /// What an hour of work costs; without it, nothing is said in money. `HOURLY_RATE`.
     pub hourly_rate: Option<f64>,
     /// In what. `CURRENCY`, three capital letters; EUR.
@@ -22,7 +28,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { thresholds: BTreeMap::new(), hourly_rate: None, currency: "EUR".to_owned(), working_day_hours: 8.0 }
+        Self {
+            thresholds: BTreeMap::new(),
+            least_hours: 1.0,
+            hourly_rate: None,
+            currency: "EUR".to_owned(),
+            working_day_hours: 8.0,
+        }
     }
 }
 
@@ -57,21 +69,35 @@ impl Settings {
     /// Reads the environment; what is not set, or empty, has its default.
     ///
     /// # Errors
-    /// If a variable is not what it should be.
-    pub fn from_env() -> Result<Self, InvalidSetting> {
-        Self::read(|name| std::env::var(name).ok())
+    /// If a variable is not what it should be, or has a threshold of what is no finding of `register`.
+    pub fn from_env(register: &Register) -> Result<Self, InvalidSetting> {
+        Self::read(register, |name| std::env::var(name).ok())
     }
 
     /// The same from any source of variables.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
+    pub fn read(register: &Register, variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
         let default = Self::default();
         let pairs = "insights with their thresholds, such as automatable=0.05,juggling=4";
         let thresholds = setting(&variable, "FINDING_THRESHOLDS", pairs, |_: &Thresholds| true)?;
+        let known: Vec<&str> =
+            register.insights().filter(|insight| insight.finding.is_some()).map(|insight| &*insight.id).collect();
+        let given = thresholds.iter().flat_map(|given| given.0.keys());
+        if let Some(unknown) = given.into_iter().find(|id| !known.contains(&id.as_str())) {
+            let expected = format!(
+                "thresholds of insights that have findings; `{unknown}` is none of them{}: {}",
+                did_you_mean(unknown, &known),
+                known.join(", ")
+            );
+            let value = variable("FINDING_THRESHOLDS").unwrap_or_default();
+            return Err(InvalidSetting::of("FINDING_THRESHOLDS", value, expected));
+        }
         let rate = |rate: &f64| rate.is_finite() && *rate >= 0.0;
         let letters = |code: &String| code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
         let day = |hours: &f64| *hours > 0.0 && *hours <= 24.0;
         Ok(Self {
             thresholds: thresholds.map_or(default.thresholds, |given| given.0),
+            least_hours: setting(&variable, "FINDING_LEAST_HOURS", "a number of hours, such as 1 or 0.5", rate)?
+                .unwrap_or(default.least_hours),
             hourly_rate: setting(&variable, "HOURLY_RATE", "an amount of money, such as 85 or 85.50", rate)?,
             currency: setting(&variable, "CURRENCY", "a currency code such as EUR", letters)?
                 .unwrap_or(default.currency),
@@ -95,7 +121,10 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Settings, InvalidSetting> {
-        Settings::read(|name| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+        let register = crate::sample::register();
+        Settings::read(&register, |name| {
+            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
     }
 
     #[test]
@@ -106,14 +135,21 @@ mod tests {
             ("HOURLY_RATE", "85.50"),
             ("CURRENCY", "USD"),
             ("WORKING_DAY_HOURS", "7.6"),
+            ("FINDING_LEAST_HOURS", "0.5"),
         ])
         .unwrap();
         assert_eq!((set.thresholds["automatable"], set.thresholds["juggling"]), (0.05, 4.0));
+        assert_eq!(set.least_hours, 0.5);
+        let misspelt = read(&[("FINDING_THRESHOLDS", "automatible=0.05")]).unwrap_err().to_string();
+        assert!(misspelt.contains("did you mean `automatable`?"), "{misspelt}");
         let recovery = set.recovery(76.0);
         assert_eq!((recovery.working_days, recovery.money), (10.0, Some(6_498.0)));
         for (name, value) in [
             ("FINDING_THRESHOLDS", "automatable"),
             ("FINDING_THRESHOLDS", "automatable=much"),
+            // It has no finding.
+            ("FINDING_THRESHOLDS", "waste=0.1"),
+            ("FINDING_LEAST_HOURS", "-1"),
             ("HOURLY_RATE", "-1"),
             ("HOURLY_RATE", "NaN"),
             ("CURRENCY", "euro"),

@@ -93,12 +93,13 @@ struct About<'a> {
 }
 
 impl About<'_> {
-    const HEAD: [&'static str; 4] = ["scope", "from", "to", "logic"];
+    const HEAD: [&'static str; 5] = ["scope", "sprint", "from", "to", "logic"];
 
-    fn cells(&self) -> [Cell; 4] {
+    fn cells(&self) -> [Cell; 5] {
         let day = |day: Option<shared::time::LocalDay>| Cell::from(day.map(|day| day.to_string()));
         [
             Cell::text(self.selection.scope.to_string()),
+            self.selection.sprint.clone().into(),
             day(self.selection.from),
             day(self.selection.to),
             Cell::text(self.logic.to_string()),

@@ -2,6 +2,7 @@
 
 use std::{fmt, path::Path, str::FromStr};
 
+use shared::spelling::did_you_mean;
 use sqlx::{
     ConnectOptions,
     mysql::{MySqlConnectOptions, MySqlSslMode},
@@ -9,7 +10,7 @@ use sqlx::{
     sqlite::SqliteConnectOptions,
 };
 
-use crate::mapping::{Database, did_you_mean};
+use crate::mapping::Database;
 
 /// The address of a source, understood.
 #[derive(Clone)]

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use shared::{lake::Entity, telemetry::chain};
+use shared::{lake::Entity, spelling::did_you_mean, telemetry::chain};
 
 use crate::{
     address::Address,
-    mapping::{EntityMapping, FieldKind, MEMBERSHIP_FIELDS, Mapping, MappingError, did_you_mean, fields},
+    mapping::{EntityMapping, FieldKind, MEMBERSHIP_FIELDS, Mapping, MappingError, fields},
     run::IntakeError,
     source::{Family, Snapshot, SourceColumn},
 };

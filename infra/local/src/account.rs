@@ -46,7 +46,7 @@ impl Deployed {
     /// If a setting in the environment is malformed.
     pub fn api(&self) -> anyhow::Result<Api> {
         let (lake, store, register) = (self.lake.clone(), self.store.clone(), self.register.clone());
-        let settings = api::settings::Settings::from_env()?;
+        let settings = api::settings::Settings::from_env(&register)?;
         Ok(Api::new(lake, store, register, settings, self.settings.organisation_time_zone))
     }
 }

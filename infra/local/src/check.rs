@@ -23,6 +23,7 @@ use shared::{
 
 use crate::{
     progress::Show,
+    said::say,
     stack::{Ports, Settings, Stack},
     up::work,
 };
@@ -94,7 +95,7 @@ impl Check {
     pub async fn run(self) -> anyhow::Result<()> {
         let report = self.report().await?;
         match self.format {
-            Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
+            Format::Json => say!("{}", serde_json::to_string_pretty(&report)?),
             Format::Table => report.print(),
         }
         Ok(())
@@ -188,51 +189,46 @@ async fn unclassified(stack: &Stack) -> anyhow::Result<BTreeMap<String, Unclassi
 
 impl Report {
     fn print(&self) {
-        println!(
-            "{} is read by the mapping {} ({}), as {}.",
-            self.source, self.mapping, self.mapping_file, self.database
-        );
-        println!("The local day is in {}.", self.time_zone);
+        say!("{} is read by the mapping {} ({}), as {}.", self.source, self.mapping, self.mapping_file, self.database);
+        say!("The local day is in {}.", self.time_zone);
         for Section { section, select, selects, fields, unmapped } in &self.sections {
             match selects {
-                1 => println!("\n[{section}]"),
-                _ => println!("\n[{section}] by the SELECT {select} of {selects}"),
+                1 => say!("\n[{section}]"),
+                _ => say!("\n[{section}] by the SELECT {select} of {selects}"),
             }
             for field in fields {
                 let seen: Vec<&str> = field.seen.iter().map(String::as_str).collect();
                 let zone = field.zone.as_ref().map_or(String::new(), |zone| format!(", zone {zone}"));
                 let columns = field.columns.join(" + ");
-                println!("  {:<22} {columns:<22} {:<26} {}{zone}", field.field, seen.join(", "), field.expects);
+                say!("  {:<22} {columns:<22} {:<26} {}{zone}", field.field, seen.join(", "), field.expects);
             }
             if !unmapped.is_empty() {
-                println!("  only in source_row: {}", unmapped.join(", "));
+                say!("  only in source_row: {}", unmapped.join(", "));
             }
         }
         let Counts { read, written, quarantined, open, .. } = self.counts;
-        println!(
-            "\n{read} activities: {written} would land, {open} are still running, {quarantined} would be refused."
-        );
+        say!("\n{read} activities: {written} would land, {open} are still running, {quarantined} would be refused.");
         for (reason, count) in &self.quarantined_by_reason {
-            println!("  {count:>6}  {reason}");
+            say!("  {count:>6}  {reason}");
         }
         if !self.unclassified.is_empty() {
-            println!("\nKinds of activity that nobody classifies:");
+            say!("\nKinds of activity that nobody classifies:");
             for (code, Unclassified { reason, activities }) in &self.unclassified {
-                println!("  {activities:>6}  {code} ({})", reason.replace('_', " "));
+                say!("  {activities:>6}  {code} ({})", reason.replace('_', " "));
             }
         }
-        println!("\n{:<34} status", "insight");
+        say!("\n{:<34} status", "insight");
         for Insight { title, status, why, .. } in &self.insights {
             let why = why.as_ref().map_or(String::new(), |why| format!(": {why}"));
-            println!("{title:<34} {}{why}", status.as_str().unwrap_or_default());
+            say!("{title:<34} {}{why}", status.as_str().unwrap_or_default());
         }
-        println!("\nThe first activities of the newest day:");
+        say!("\nThe first activities of the newest day:");
         for activity in &self.sample {
             let Activity { activity_id, user_id, team_id, sprint_id, stereotype_code, started_at, .. } = activity;
             let none = || "–".to_owned();
             let (team, sprint) = (team_id.clone().unwrap_or_else(none), sprint_id.clone().unwrap_or_else(none));
             let seconds = activity.duration_seconds;
-            println!(
+            say!(
                 "  {activity_id:<10} {started_at}  {seconds:>6} s  person {user_id}, team {team}, sprint {sprint}, {stereotype_code}"
             );
         }

@@ -16,6 +16,7 @@ use shared::{
 use crate::{
     account::Account,
     rewind::{Folder, stack_over},
+    said::{say, shown},
 };
 
 /// Rows of the list of flipped activities.
@@ -70,11 +71,12 @@ impl Diff {
 
     async fn over(&self, api: &Api) -> anyhow::Result<()> {
         let (old, new) = self.logics.clone().unzip();
-        let request = Request { scope: self.scope.clone(), from: self.from, to: self.to, logic: old, as_of: None };
+        let request =
+            Request { scope: self.scope.clone(), from: self.from, to: self.to, logic: old, ..Request::default() };
         let question = Question { with: new, insight: self.insight.clone(), limit: FLIPS, ..Question::of(request) };
         let comparison = compare(api, &question).await?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&comparison)?);
+            say!("{}", serde_json::to_string_pretty(&comparison)?);
         } else {
             print(&comparison);
         }
@@ -84,26 +86,25 @@ impl Diff {
 
 fn print(comparison: &Comparison) {
     let Comparison { selection, logic, with, changes, days_missing, .. } = comparison;
-    println!("{}: {} days by {logic} and by {with}", selection.name, selection.days_captured);
-    changes.iter().for_each(|change| println!("  {change}"));
+    say!("{}: {} days by {logic} and by {with}", shown(&selection.name), selection.days_captured);
+    changes.iter().for_each(|change| say!("  {change}"));
     if let Some(missing) = days_missing.first() {
         let days = days_missing.len();
-        println!(
+        say!(
             "{days} days cannot be compared, such as {}: {} lacks it; `{}`",
-            missing.day, missing.logic, missing.command
+            missing.day,
+            missing.logic,
+            missing.command
         );
     }
-    println!(
-        "\n{:<29} {:<31} {:<31} {:>12} {:>12} {:>12}",
-        "insight", "old", "new", "difference", "by logic", "by data"
-    );
+    say!("\n{:<29} {:<31} {:<31} {:>12} {:>12} {:>12}", "insight", "old", "new", "difference", "by logic", "by data");
     for Difference { title, units, numerator, reason, old_ratio, new_ratio, .. } in &comparison.insights {
         let Some(split) = numerator else {
-            println!("{title:<29} {}", reason.as_deref().unwrap_or_default().replace('_', " "));
+            say!("{title:<29} {}", reason.as_deref().unwrap_or_default().replace('_', " "));
             continue;
         };
         let ratio = |ratio: &Option<f64>| ratio.map_or("–".to_owned(), |ratio| reading(units, ratio));
-        println!(
+        say!(
             "{title:<29} {:<31} {:<31} {:>12} {:>12} {:>12}",
             ratio(old_ratio),
             ratio(new_ratio),
@@ -114,14 +115,14 @@ fn print(comparison: &Comparison) {
     }
     let Some(flips) = &comparison.flips else { return };
     let amount = |number: i64| amount(number, &flips.unit);
-    println!("\n{} activities flipped, together {}", flips.count, amount(flips.difference));
+    say!("\n{} activities flipped, together {}", flips.count, amount(flips.difference));
     for kind in &flips.by_stereotype {
         let (old, new) = (amount(kind.old), amount(kind.new));
-        println!("{:<29} {:>6} activities {old:>12} → {new:>12}", kind.name, kind.activities);
+        say!("{:<29} {:>6} activities {old:>12} → {new:>12}", shown(&kind.name), kind.activities);
     }
     for flip in &flips.activities {
         let (old, new) = (amount(flip.old), amount(flip.new));
-        println!("  {} {:<12} {:<26} {old:>12} → {new:>12}", flip.day, flip.activity_id, flip.stereotype);
+        say!("  {} {:<12} {:<26} {old:>12} → {new:>12}", flip.day, shown(&flip.activity_id), shown(&flip.stereotype));
     }
 }
 

@@ -18,6 +18,7 @@ pub mod replay;
 pub mod retain;
 pub mod rewind;
 pub mod s3;
+mod said;
 pub mod stack;
 pub mod template;
 pub mod up;

@@ -12,6 +12,7 @@ use shared::telemetry::chain;
 
 use crate::{
     progress::Show,
+    said::say,
     stack::{Ports, Settings, Stack, time_zone_of},
     up::{Work, settle},
 };
@@ -82,12 +83,9 @@ impl Replay {
         let Work { run, days, undone } = settle(&stack, Show::Nothing, Ok(run)).await?;
         stack.stop().await?;
         if let Ok(run) = run {
-            println!(
-                "{} days changed; {} activities are still in quarantine.",
-                run.days.written, run.counts.quarantined
-            );
+            say!("{} days changed; {} activities are still in quarantine.", run.days.written, run.counts.quarantined);
             for (reason, count) in &run.quarantined_by_reason {
-                println!("  {count:>6}  {reason}");
+                say!("  {count:>6}  {reason}");
             }
         }
         match undone {

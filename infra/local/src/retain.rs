@@ -21,6 +21,7 @@ use shared::{
 use crate::{
     account::Account,
     rewind::{Folder, stack_over},
+    said::say,
 };
 
 const AT_ONCE: usize = 8;
@@ -63,12 +64,12 @@ impl Retain {
     async fn over(&self, lake: &Lake, store: &ContributionStore, longest_reader: Duration) -> anyhow::Result<()> {
         let partitions = superseded(lake, store, Utc::now(), self.days).await?;
         if self.dry_run {
-            partitions.iter().for_each(|partition| println!("{partition}"));
-            println!("{} superseded generations would be forgotten.", partitions.len());
+            partitions.iter().for_each(|partition| say!("{partition}"));
+            say!("{} superseded generations would be forgotten.", partitions.len());
         } else {
             let Forgotten { items, objects } =
                 forget(lake, store, &partitions, tokio::time::sleep(longest_reader)).await?;
-            println!("{} generations forgotten: {items} items, {objects} annotations.", partitions.len());
+            say!("{} generations forgotten: {items} items, {objects} annotations.", partitions.len());
         }
         Ok(())
     }

@@ -28,6 +28,7 @@ use shared::{
 use crate::{
     account::{Account, Deployed},
     progress::{Progress, Show},
+    said::say,
     stack::{Ports, Settings, Stack, time_zone_of},
     up::classification,
 };
@@ -376,21 +377,21 @@ impl Rewind {
     fn tell(&self, plan: &Plan, register: &Register) {
         let logic = register.logic();
         if plan.objects.is_empty() {
-            println!("Nothing to do: {} days are there under {logic}.", plan.done);
+            say!("Nothing to do: {} days are there under {logic}.", plan.done);
             return;
         }
         let Estimate { objects, bytes, gigabyte_seconds, dollars_arm64, dollars_x86_64 } =
             plan.estimate(register.annotators().len());
         let days = plan.objects.len();
         if !self.dry_run {
-            println!("{days} days computed by {logic} from {objects} objects; {} were there already.", plan.done);
+            say!("{days} days computed by {logic} from {objects} objects; {} were there already.", plan.done);
             return;
         }
         for (day, listed) in &plan.objects {
             let bytes: u64 = listed.iter().map(|listed| listed.bytes).sum();
-            println!("{day}  {} objects  {bytes} bytes", listed.len());
+            say!("{day}  {} objects  {bytes} bytes", listed.len());
         }
-        println!(
+        say!(
             "{days} days under {logic}: {objects} objects, {bytes} bytes; {} days are there already.\n\
              In an account at least {gigabyte_seconds:.0} GB-seconds: {dollars_arm64:.4} USD on arm64, \
              {dollars_x86_64:.4} USD on x86_64.",

@@ -170,7 +170,7 @@ impl Stack {
             lake.clone(),
             store.clone(),
             register.clone(),
-            api::settings::Settings::from_env()?,
+            api::settings::Settings::from_env(&register)?,
             logic.organisation_time_zone,
         );
         // Nobody else can reach this machine's page: whoever does is the demo's analyst until somebody says otherwise.

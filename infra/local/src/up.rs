@@ -37,6 +37,7 @@ use crate::{
     demo,
     progress::{Progress, Reading, Show},
     s3::Credentials,
+    said::{say, shown},
     stack::{Ports, Settings, Stack, pseudonym_key},
 };
 
@@ -164,8 +165,8 @@ impl Up {
             None => self.print(&overview, &work)?,
             Some(listener) => {
                 self.tell(&overview, &work);
-                println!("{who}");
-                println!("The page: http://{}/  (Ctrl-C stops)", listener.local_addr()?);
+                say!("{who}");
+                say!("The page: http://{}/  (Ctrl-C stops)", listener.local_addr()?);
                 let (stop, stopped) = watch::channel(false);
                 let until = |mut stopped: watch::Receiver<bool>| async move {
                     // An error means that the sender is gone, and so is everything else.
@@ -271,9 +272,9 @@ impl Up {
             Err(_) if self.once => {}
             Err(reason) => eprintln!("{reason}. Showing what was captured before."),
             Ok(run) if work.days == 0 && (run.counts.read > 0 || run.reading == intake::record::Reading::Changes) => {
-                println!("Nothing new: every day is up to date.");
+                say!("Nothing new: every day is up to date.");
             }
-            Ok(run) => println!(
+            Ok(run) => say!(
                 "{} of {} activities captured, {} in quarantine, {} still running; {} days worked out.",
                 run.counts.written + run.counts.unchanged,
                 run.counts.read,
@@ -289,12 +290,12 @@ impl Up {
         let older: usize = older.map(|run| run.days).sum();
         if older > 0 {
             let captured = overview.selection.days_captured;
-            println!(
+            say!(
                 "{older} of {captured} days are shown by an older logic; `wastewalk rewind` applies {}.",
                 overview.logic
             );
         }
-        println!("{}", sentence(overview));
+        say!("{}", shown(&sentence(overview)));
     }
 
     fn print(&self, overview: &Overview, work: &Work) -> anyhow::Result<()> {
@@ -302,20 +303,21 @@ impl Up {
             Format::Json => {
                 let run = work.run.as_ref().ok();
                 let result = serde_json::json!({ "run": run, "days": work.days, "overview": overview });
-                println!("{}", serde_json::to_string_pretty(&result)?);
+                say!("{}", serde_json::to_string_pretty(&result)?);
             }
             Format::Table => {
                 self.tell(overview, work);
-                println!();
-                println!("{:<29} {:<33} status", "insight", "figure");
+                say!("");
+                say!("{:<29} {:<33} status", "insight", "figure");
                 for Answer { title, figure, units, .. } in &overview.insights {
                     let ratio = figure.ratio.map_or("–".to_owned(), |ratio| reading(units, ratio));
                     let why = figure.why().map_or(String::new(), |why| format!(": {why}"));
                     let status = serde_json::to_value(figure.status)?;
-                    println!("{title:<29} {ratio:<33} {}{why}", status.as_str().unwrap_or_default());
+                    say!("{title:<29} {ratio:<33} {}{why}", status.as_str().unwrap_or_default());
                 }
                 for finding in &overview.findings {
-                    println!("\n{}\n  {}", finding.headline, finding.next_step);
+                    let (headline, next_step) = (shown(&finding.headline), shown(&finding.next_step));
+                    say!("\n{headline}\n  {next_step}\n  {}", finding.confidence.words());
                 }
             }
         }

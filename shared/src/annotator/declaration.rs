@@ -304,6 +304,8 @@ pub struct Finding {
     /// The columns, in seconds, whose hours come back where it is mended; the numerator's, if it names none.
     #[serde(default)]
     pub recovers: Vec<String>,
+    /// A figure beside it whose number is stated with the finding: what it rests on.
+    pub rests_on: Option<String>,
     /// The hours, in a word: "automatable".
     pub adjective: String,
     /// What to do next.

@@ -293,6 +293,10 @@ fn check_insight(insight: &Insight, columns: &[&Column]) -> Result<(), String> {
     {
         return Err(format!("has two figures `{}` beside it", twice.id));
     }
+    let stated = insight.finding.as_ref().and_then(|finding| finding.rests_on.as_ref());
+    if let Some(name) = stated.filter(|name| !insight.beside.iter().any(|beside| beside.id == **name)) {
+        return Err(format!("has a finding that rests on `{name}`, which is no figure beside it"));
+    }
     if insight.finding.is_some() && insight.recovers().is_empty() {
         return Err("has a finding that recovers no seconds".to_owned());
     }

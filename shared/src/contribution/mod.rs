@@ -84,6 +84,11 @@ impl Extent {
         self.rows += other.rows;
         self.seconds += other.seconds;
     }
+
+    fn remove(&mut self, other: Extent) {
+        self.rows -= other.rows;
+        self.seconds -= other.seconds;
+    }
 }
 
 /// One folded column, over some rows.
@@ -103,6 +108,25 @@ pub struct Measure {
     pub reasons: BTreeMap<String, Extent>,
     /// Where declared: how many values lie in the bin that starts at the key.
     pub histogram: BTreeMap<i64, i64>,
+}
+
+impl Measure {
+    /// Takes away what is a part of it.
+    fn remove(&mut self, part: Measure) {
+        self.sum -= part.sum;
+        self.population.remove(part.population);
+        self.covered.remove(part.covered);
+        self.values -= part.values;
+        self.people.leave(&part.people);
+        for (reason, extent) in part.reasons {
+            self.reasons.entry(reason).or_default().remove(extent);
+        }
+        self.reasons.retain(|_, extent| extent.rows != 0);
+        for (bin, count) in part.histogram {
+            *self.histogram.entry(bin).or_default() -= count;
+        }
+        self.histogram.retain(|_, count| *count != 0);
+    }
 }
 
 /// What the rows of a cell have in common. `None` where the scope does not divide by it.
@@ -215,6 +239,31 @@ impl Cell {
         self.columns.get(column).and_then(|recorded| recorded.population).unwrap_or(self.work)
     }
 
+    /// What is left of a day's cells without `parts` of them, as far as these columns go. Of its people only those are known
+    /// who are in none of the parts.
+    pub fn rest<'a>(key: CellKey, whole: &[&Cell], parts: &[&Cell], columns: impl Iterator<Item = &'a str>) -> Self {
+        let (mut total, mut work, mut people) = (Extent::default(), Extent::default(), People::default());
+        for cell in whole {
+            total.add(cell.total);
+            work.add(cell.work);
+            people.join(&cell.people);
+        }
+        for part in parts {
+            total.remove(part.total);
+            work.remove(part.work);
+            people.leave(&part.people);
+        }
+        let mut rest = Self::new(key, total, work, people);
+        for column in columns {
+            let (mut left, mut taken) = (Measure::default(), Measure::default());
+            whole.iter().for_each(|cell| cell.add_to(column, &mut left));
+            parts.iter().for_each(|part| part.add_to(column, &mut taken));
+            left.remove(taken);
+            rest.record(column, left);
+        }
+        rest
+    }
+
     /// Adds a column of this cell to `total`.
     pub fn add_to(&self, column: &str, total: &mut Measure) {
         let all = Recorded::default();
@@ -285,6 +334,33 @@ mod tests {
             read.add_to(column, &mut total);
             assert_eq!(total, expected, "{column}");
         }
+    }
+
+    #[test]
+    fn a_cell_without_its_parts_is_the_rest_of_it() {
+        let extent = |rows| Extent { rows, seconds: 60 * rows };
+        let cell = |person: &str, sum: i64, reason: Option<&str>| {
+            let people: People = [person].into_iter().collect();
+            let covered = if reason.is_some() { Extent::default() } else { extent(1) };
+            let mut cell = Cell::new(CellKey::default(), extent(1), extent(1), people.clone());
+            let reasons = reason.into_iter().map(|reason| (reason.to_owned(), extent(1))).collect();
+            let (values, histogram) = (covered.rows, BTreeMap::from([(sum, 1)]));
+            cell.record("a", Measure { sum, population: extent(1), covered, values, people, reasons, histogram });
+            cell
+        };
+        let all = |cells: &[&Cell]| {
+            let mut total = Measure::default();
+            cells.iter().for_each(|cell| cell.add_to("a", &mut total));
+            let people = total.people.clone();
+            let rows = cells.len() as i64;
+            let mut whole = Cell::new(CellKey::default(), extent(rows), extent(rows), people);
+            whole.record("a", total);
+            whole
+        };
+        let (one, two, three) = (cell("ada", 5, None), cell("bo", 7, Some("unrated")), cell("cy", 9, None));
+        let whole = all(&[&one, &two, &three]);
+        assert_eq!(Cell::rest(CellKey::default(), &[&whole], &[&one, &two], ["a"].into_iter()), all(&[&three]));
+        assert_eq!(Cell::rest(CellKey::default(), &[&whole], &[&three], ["a"].into_iter()), all(&[&one, &two]));
     }
 
     #[test]

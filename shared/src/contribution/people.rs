@@ -60,9 +60,8 @@ impl People {
     }
 
     /// Removes everybody of another set.
-    pub fn without(mut self, others: &Self) -> Self {
+    pub fn leave(&mut self, others: &Self) {
         self.0 -= &others.0;
-        self
     }
 
     /// Whether everybody of another set is in it.
@@ -161,7 +160,8 @@ mod tests {
         people.join(&of(&["ada", "bo"]));
         assert_eq!(people, of(&["ada", "bo", "cy"]));
         assert!(people.has_all_of(&of(&["bo", "cy"])) && !of(&["bo"]).has_all_of(&people));
-        assert_eq!(people.without(&of(&["bo", "dee"])), of(&["ada", "cy"]));
+        people.leave(&of(&["bo", "dee"]));
+        assert_eq!(people, of(&["ada", "cy"]));
         assert!(People::default().is_empty() && people_of_none().has_all_of(&People::default()));
     }
 

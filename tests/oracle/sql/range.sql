@@ -8,7 +8,10 @@ SELECT scope, activity_id FROM (
     SELECT 'org' AS scope, activity_id FROM selected
     UNION ALL SELECT 'team:' || team_id, activity_id FROM selected WHERE team_id IS NOT NULL
     UNION ALL SELECT 'sprint:' || sprint_id, activity_id FROM selected WHERE sprint_id IS NOT NULL
-    UNION ALL SELECT 'person:' || user_id, activity_id FROM selected)
+    UNION ALL SELECT 'person:' || user_id, activity_id FROM selected
+    -- What of a team's or a person's work belongs to a sprint.
+    UNION ALL SELECT 'team:' || team_id || chr(31) || sprint_id, activity_id FROM selected
+    UNION ALL SELECT 'person:' || user_id || chr(31) || sprint_id, activity_id FROM selected)
 SEMI JOIN asked USING (scope);
 
 CREATE OR REPLACE TEMP TABLE total AS SELECT scope, count(*) AS rows FROM belongs GROUP BY scope;
@@ -52,11 +55,14 @@ FROM sprint_days;
 
 CREATE OR REPLACE TEMP TABLE sprinting AS
 SELECT scope FROM asked
-WHERE CASE split_part(scope, ':', 1)
+WHERE CASE
+    -- Narrowed to a sprint.
+    WHEN contains(scope, chr(31)) THEN split_part(scope, chr(31), 2) IN (SELECT sprint_id FROM sprint_days)
+    ELSE CASE split_part(scope, ':', 1)
     WHEN 'org' THEN EXISTS (FROM sprint_in_range WHERE touches)
     WHEN 'team' THEN EXISTS (FROM sprint_in_range s WHERE touches AND coalesce(s.team_id = scope[6:], true))
     WHEN 'sprint' THEN scope[8:] IN (SELECT sprint_id FROM sprint_days)
-    ELSE EXISTS (FROM selected a SEMI JOIN sprint_days USING (sprint_id) WHERE a.user_id = scope[8:]) END;
+    ELSE EXISTS (FROM selected a SEMI JOIN sprint_days USING (sprint_id) WHERE a.user_id = scope[8:]) END END;
 
 CREATE OR REPLACE TEMP TABLE unit AS
 WITH in_sprints AS (

@@ -160,7 +160,7 @@ impl Landscape<'_> {
             let rows = |cell: &Cell| column.map_or(cell.total, |column| cell.population(column)).rows;
             cells(days).map(rows).sum()
         };
-        let everybody: People = match column {
+        let mut everybody: People = match column {
             None => cells(self.organisation).map(|cell| &cell.people).collect(),
             Some(column) => {
                 let mut measure = Measure::default();
@@ -168,10 +168,10 @@ impl Landscape<'_> {
                 measure.people
             }
         };
-        let in_teams: People = teams.iter().map(|part| &part.people).collect();
+        teams.iter().for_each(|part| everybody.leave(&part.people));
         Part {
             has_rows: rows(self.organisation) > self.teams.values().map(rows).sum(),
-            people: everybody.without(&in_teams),
+            people: everybody,
             quorum: self.over.general.clone(),
             ..Part::default()
         }

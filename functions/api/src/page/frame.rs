@@ -13,7 +13,7 @@ use crate::{
     evidence::Evidence,
     finding::called,
     freshness::{Health, HealthStatus},
-    selection::Selection,
+    selection::{Address, Selection},
 };
 
 /// What every page of a selection says about it.
@@ -71,7 +71,7 @@ impl Frame {
 
     /// Whose page it is, as one says it.
     pub fn name(&self) -> String {
-        called(&self.selection.scope, &self.selection.name)
+        self.selection.called()
     }
 
     /// An address of ours about this selection.
@@ -84,12 +84,17 @@ impl Frame {
         format!("{path}{}", self.request.of(scope.clone()).query())
     }
 
+    /// The same about a part of it.
+    pub fn address_of_part(&self, path: &str, part: &Address) -> String {
+        format!("{path}{}", self.request.of_part(part).query())
+    }
+
     /// One of [`PAGES`] about this selection. A comparison names its logics itself, and is of what is current.
     fn page(&self, path: &str) -> String {
         match path {
             COMPARISON => {
-                let request =
-                    Request { scope: self.scope_compared(), logic: None, as_of: None, ..self.request.clone() };
+                let scope = self.scope_compared();
+                let request = Request { scope, logic: None, as_of: None, sprint: None, ..self.request.clone() };
                 format!("{path}{}", request.query())
             }
             _ => self.address(path),
@@ -108,7 +113,8 @@ impl Frame {
     /// Where two logics are compared over these days.
     pub fn comparison(&self, logic: &Logic, with: &Logic) -> String {
         let scope = self.scope_compared();
-        let request = Request { scope, logic: Some(logic.clone()), as_of: None, ..self.request.clone() };
+        let logic = Some(logic.clone());
+        let request = Request { scope, logic, as_of: None, sprint: None, ..self.request.clone() };
         format!("{COMPARISON}{}&with={with}", request.query())
     }
 
@@ -119,7 +125,11 @@ impl Frame {
             crumbs.push((name.clone(), Some(self.address_of("/", scope))));
         }
         if self.selection.scope != Scope::Organisation {
-            crumbs.push((self.name(), Some(self.address("/"))));
+            let scope = &self.selection.scope;
+            crumbs.push((called(scope, &self.selection.name), Some(self.address_of("/", scope))));
+        }
+        if let Some(sprint) = &self.selection.sprint_name {
+            crumbs.push((sprint.clone(), Some(self.address("/"))));
         }
         crumbs.extend(further);
         if let Some(here) = crumbs.last_mut() {
@@ -225,6 +235,13 @@ fn form(frame: &Frame, sheet: &Sheet<'_>) -> Markup {
                     optgroup label="Others" { @for choice in others { (option(choice)) } }
                 }
             } }
+            // An empty one asks for all of them again.
+            @if let Some((id, name)) = selection.sprint.as_ref().zip(selection.sprint_name.as_ref()) {
+                label { "Sprint" select name="sprint" {
+                    option value="" { "all" }
+                    option value=(id) selected { (name) }
+                } }
+            }
             (sheet.fields)
             label { "From" input type="date" name="from" value=[selection.from]; }
             label { "Before" input type="date" name="to" value=[selection.to]; }
@@ -326,7 +343,8 @@ fn choices(evidence: &Evidence) -> Vec<(Scope, String)> {
         Scope::Sprint(id) => directory.sprint(id).and_then(|sprint| sprint.team.as_ref()),
         _ => None,
     };
-    if let Some((team, range)) = team.zip(evidence.range) {
+    // A sprint lies in no other one.
+    if let Some((team, range)) = team.zip(evidence.range).filter(|_| evidence.request.sprint.is_none()) {
         let mut sprints: Vec<_> = directory.sprints_in(range, Some(team)).collect();
         sprints.sort_by_key(|(id, sprint)| (sprint.days.map(|days| days.from), *id));
         scopes.extend(sprints.into_iter().map(|(id, _)| Scope::Sprint(id.clone())));

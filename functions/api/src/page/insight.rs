@@ -510,7 +510,7 @@ fn differ(insight: &Insight, parts: &[Division], noun: &str) -> String {
 /// Numerator and rest of each division, with a link to the insight's page about it.
 fn rows(frame: &Frame, insight: &Insight, parts: &[Division]) -> Vec<Row> {
     let row = |part: &Division| Row {
-        href: words::link(frame, &part.scope, &insight_path(&insight.id)),
+        href: words::link(frame, part, &insight_path(&insight.id)),
         part: !part.complete,
         ..two(insight, &part.name, &part.figure(insight))
     };
@@ -585,7 +585,7 @@ fn phases(frame: &Frame, insight: &Insight, parts: &[Division], noun: &'static s
         }
         Row {
             name: part.name.clone(),
-            href: words::link(frame, &part.scope, &insight_path(&insight.id)),
+            href: words::link(frame, part, &insight_path(&insight.id)),
             part: !part.complete,
             values: figure.numerator.map(|_| values),
             end: figure.ratio.map_or(text::NONE.to_owned(), |ratio| text::reading(&insight.units, ratio)),

@@ -11,7 +11,6 @@ mod quality;
 mod rows;
 #[cfg(test)]
 mod tests;
-mod text;
 mod words;
 
 use maud::html;
@@ -25,7 +24,7 @@ pub use overview::{Overview, leading};
 pub use quality::QualityPage;
 pub use rows::RowsPage;
 
-use crate::problem::Problem;
+use crate::{problem::Problem, text};
 
 /// The style sheet of every page.
 pub const STYLE: &str = include_str!("style.css");

@@ -21,7 +21,7 @@ use crate::{
     evidence::{Evidence, Group},
     figure::{Figure, Status},
     finding::{Finding, findings, people, threshold},
-    selection::{Range, parameters},
+    selection::{Address, Range, parameters},
     settings::Settings,
     trend::{Course, Granularity, Period},
 };
@@ -63,7 +63,7 @@ struct Tile {
 /// One line of the table of teams or sprints.
 #[derive(Debug, Clone)]
 struct Part {
-    scope: Scope,
+    address: Address,
     name: String,
     days: Option<Range>,
     complete: bool,
@@ -112,7 +112,7 @@ impl Overview {
             people: division.people(),
             work: division.work(),
             figures: register.insights().map(|insight| division.figure(insight)).collect(),
-            scope: division.scope,
+            address: words::address(&division),
             name: division.name,
             days: division.days,
             complete: division.complete,
@@ -120,7 +120,7 @@ impl Overview {
         let parts: Vec<Part> = divisions(evidence).into_iter().map(part).collect();
         let noun = part_noun(&evidence.scope);
         Self {
-            facts: facts(&group, noun, parts.len()),
+            facts: facts(&frame, &group, noun, parts.len()),
             findings: findings(register, settings, evidence),
             tiles: register.insights().map(tile).collect(),
             leading: leading(register)
@@ -156,11 +156,14 @@ impl Overview {
     fn share_of_waste(&self, lead: &Tile, ratio: f64) -> String {
         // What nobody knows may be waste, too.
         let share = match lead.answer.figure.status {
-            Status::Partial => format!("at least {}", text::whole_percent(ratio)),
+            Status::Partial => format!("at least {}", text::least_percent(ratio)),
             Status::Measured | Status::NotMeasurable | Status::Hidden => text::share(ratio),
         };
         let whose = match &self.frame.selection.scope {
             Scope::Organisation => "the work".to_owned(),
+            Scope::Team(_) | Scope::Person(_) if self.frame.selection.sprint.is_some() => {
+                format!("the work of {}", self.frame.name())
+            }
             Scope::Team(_) => format!("the {}’s work", self.frame.name()),
             Scope::Sprint(_) => format!("the work of {}", self.frame.name()),
             Scope::Person(_) => format!("{}’s work", self.frame.name()),
@@ -178,11 +181,20 @@ impl Overview {
         format!("{} of {whose} is {}{trend}", text::capital(&share), lead.counted)
     }
 
-    /// Whether something is past its threshold, but no whole sprint lies in the range to say how much.
-    fn lacks_sprint(&self) -> bool {
+    /// Why there are no findings.
+    fn silence(&self) -> &'static str {
         let past =
-            |tile: &Tile| tile.answer.figure.ratio.zip(tile.threshold).is_some_and(|(ratio, from)| ratio >= from);
-        self.findings.is_empty() && self.tiles.iter().any(past)
+            |tile: &&Tile| tile.answer.figure.ratio.zip(tile.threshold).is_some_and(|(ratio, from)| ratio >= from);
+        let without_hours = |tile: &Tile| tile.answer.recoverable.or(tile.answer.hours_per_sprint).is_none();
+        let past: Vec<&Tile> = self.tiles.iter().filter(past).collect();
+        if past.is_empty() {
+            "Nothing here is past its threshold."
+        } else if past.into_iter().any(without_hours) {
+            "Something here is past its threshold. How many hours a sprint that is can be said once these days hold a whole \
+             sprint."
+        } else {
+            "Something here is past its threshold, but too small to be worth a word."
+        }
     }
 
     /// The page as HTML.
@@ -196,11 +208,7 @@ impl Overview {
                 (nothing_yet(frame))
             } @else {
                 section aria-label="Findings" class="findings" {
-                    @if self.lacks_sprint() {
-                        p class="say" { "Something here is past its threshold. Choose days that hold a whole sprint to see how much." }
-                    } @else if self.findings.is_empty() {
-                        p class="say" { "Nothing here is past its threshold." }
-                    }
+                    @if self.findings.is_empty() { p class="say" { (self.silence()) } }
                     (words::findings(frame, &self.findings, FINDINGS_SHOWN))
                 }
                 (self.figures())
@@ -345,7 +353,7 @@ impl Overview {
                                 }
                             } }
                             tbody { @for part in &self.parts { tr {
-                                th scope="row" { a href=(self.frame.address_of("/", &part.scope)) { (part.name) } }
+                                th scope="row" { a href=(self.frame.address_of_part("/", &part.address)) { (part.name) } }
                                 @if sprints {
                                     td class="days" { @if let Some(days) = part.days { (text::days(days)) } @else { (text::NONE) } }
                                     td { @if part.complete { "yes" } @else { "in part" } }
@@ -370,7 +378,7 @@ impl Overview {
                 @match figure.ratio {
                     Some(ratio) => {
                         @if past { span class="act" { (words::shape("act")) span class="hidden" { "past its threshold: " } } }
-                        a class="plain" href=(self.frame.address_of(&insight_path(&tile.answer.id), &part.scope)) aria-label={ (name) ": " (text::reading(&tile.units, ratio)) } {
+                        a class="plain" href=(self.frame.address_of_part(&insight_path(&tile.answer.id), &part.address)) aria-label={ (name) ": " (text::reading(&tile.units, ratio)) } {
                             (text::ratio(&tile.units, ratio))
                         }
                     }
@@ -426,10 +434,10 @@ pub fn trend_title(units: &Units, periods: &[Period], noun: &str) -> String {
     }
 }
 
-fn facts(group: &Group, noun: &str, parts: usize) -> Vec<String> {
+fn facts(frame: &Frame, group: &Group, noun: &str, parts: usize) -> Vec<String> {
     let mut facts = vec![match group.scope {
         Scope::Organisation => "All teams".to_owned(),
-        _ => crate::finding::called(&group.scope, &group.directory.name(&group.scope)),
+        _ => frame.name(),
     }];
     if let Some(range) = group.range.filter(|range| range.days() > 0) {
         facts.push(text::range(range));

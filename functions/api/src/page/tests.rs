@@ -39,7 +39,7 @@ fn health() -> Health {
 }
 
 fn frame(evidence: &Evidence, health: Health) -> Frame {
-    let request = sample::request(&evidence.scope.to_string());
+    let request = evidence.request.clone();
     Frame::of(sample::register().logic(), request, evidence, health)
 }
 

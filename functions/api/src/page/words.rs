@@ -1,18 +1,16 @@
 //! What pages say in the same words: findings, changes, shapes of a state.
 
 use maud::{Markup, html};
-use shared::{
-    annotator::declaration::{SECONDS, Units},
-    contribution::Scope,
-};
+use shared::annotator::declaration::{SECONDS, Units};
 
 use super::{frame::Frame, text};
 use crate::{
     answer::Answer,
+    division::Division,
     evidence::Evidence,
     figure::Status,
-    finding::{Finding, people},
-    selection::Range,
+    finding::Finding,
+    selection::{Address, Range},
     settings::Recovery,
     trend::{Course, figure_in},
 };
@@ -66,7 +64,7 @@ pub fn changed(change: Change, units: &Units, more_is_worse: bool) -> Markup {
         @if !change.is_visible(units) {
             "unchanged since " (text::day(change.since))
         } @else {
-            span class=(class) { (shape(if up { "up" } else { "down" })) (if up { "up " } else { "down " }) (format!("{points:.1}")) (noun) }
+            span class=(class) { (shape(if up { "up" } else { "down" })) (if up { "up " } else { "down " }) (text::rounded(points, 1)) (noun) }
             " since " (text::day(change.since))
             @if change.logic_changed { ", by a logic that changed" }
         }
@@ -106,7 +104,8 @@ fn finding(frame: &Frame, finding: &Finding, first: bool) -> Markup {
     let per = finding.basis.words();
     html! {
         article {
-            h2 { a href=(frame.address_of(&insight_path(&finding.id), &finding.scope)) { (finding.headline) } }
+            @let whose = Address { scope: finding.scope.clone(), sprint: finding.sprint.clone() };
+            h2 { a href=(frame.address_of_part(&insight_path(&finding.id), &whose)) { (finding.headline) } }
             @if first {
                 p class="status act" { (shape("act")) "Act first" }
             } @else {
@@ -115,7 +114,7 @@ fn finding(frame: &Frame, finding: &Finding, first: bool) -> Markup {
             p class="say" {
                 (finding.next_step) " Halving it returns " (recovered(&finding.halved, finding.currency.as_deref())) " " (per) "."
                 @if !finding.team_controls { " The team cannot do it alone." }
-                " " span class="quiet" { (sure(finding)) }
+                " " span class="quiet" { (finding.confidence.words()) }
             }
         }
     }
@@ -124,22 +123,11 @@ fn finding(frame: &Frame, finding: &Finding, first: bool) -> Markup {
 /// Hours that come back, with what they are in days and money.
 pub fn recovered(recovery: &Recovery, currency: Option<&str>) -> String {
     let mut text = format!("{} h", text::decimal_hours(recovery.hours));
-    text.push_str(&format!(" ({:.1} working days", recovery.working_days));
+    text.push_str(&format!(" ({} working days", text::rounded(recovery.working_days, 1)));
     if let Some((money, currency)) = recovery.money.zip(currency) {
         text.push_str(&format!(", {} {currency}", text::thousands(money.round() as i64)));
     }
     text + ")"
-}
-
-fn sure(finding: &Finding) -> String {
-    let rows = text::rows(finding.confidence.rows);
-    let covered = match finding.confidence.covered_share {
-        Some(share) if finding.confidence.status == Status::Partial => {
-            format!(", which can tell for {} of their hours", text::whole_percent(share))
-        }
-        _ => String::new(),
-    };
-    format!("From {rows} of {}{covered}.", people(finding.confidence.people))
 }
 
 /// Where an insight's page is.
@@ -177,6 +165,13 @@ pub fn which_hours(insight: &Insight) -> String {
 }
 
 /// A link to the page of a part, unless that part is the page.
-pub fn link(frame: &Frame, scope: &Scope, path: &str) -> Option<String> {
-    (*scope != frame.selection.scope).then(|| frame.address_of(path, scope))
+pub fn link(frame: &Frame, part: &Division, path: &str) -> Option<String> {
+    let part = address(part);
+    let here = Address { scope: frame.selection.scope.clone(), sprint: frame.selection.sprint.clone() };
+    (part != here).then(|| frame.address_of_part(path, &part))
+}
+
+/// Where a part leads: to exactly its numbers, or to all of it where those are told only beside others.
+pub fn address(part: &Division) -> Address {
+    part.address.clone().unwrap_or_else(|| Address::all_of(part.scope.clone()))
 }

@@ -11,6 +11,13 @@ use crate::{figure::Figure, selection::Range};
 /// What is read where there is no number.
 pub const NONE: &str = "–";
 
+/// A number with so many decimals, a tie rounded away from zero.
+pub fn rounded(number: f64, decimals: i32) -> String {
+    let scale = 10_f64.powi(decimals);
+    let digits = decimals.unsigned_abs() as usize;
+    format!("{:.digits$}", (number * scale).round() / scale)
+}
+
 /// Whole hours, with a comma for thousands.
 pub fn hours(seconds: i64) -> String {
     thousands((seconds as f64 / 3_600.0).round() as i64)
@@ -63,7 +70,7 @@ fn lasts(units: &Units) -> Option<&str> {
 
 /// A ratio with one decimal, without its sign or unit.
 pub fn ratio(units: &Units, ratio: f64) -> String {
-    format!("{:.1}", ratio * factor(units))
+    rounded(ratio * factor(units), 1)
 }
 
 /// What stands after a ratio.
@@ -151,12 +158,18 @@ pub fn thousands(number: i64) -> String {
 
 /// A share in per cent with one decimal, without the sign.
 pub fn percent(ratio: f64) -> String {
-    format!("{:.1}", ratio * 100.0)
+    rounded(ratio * 100.0, 1)
 }
 
 /// A share as whole per cent, with the sign.
 pub fn whole_percent(ratio: f64) -> String {
-    format!("{:.0} %", ratio * 100.0)
+    format!("{} %", rounded(ratio * 100.0, 0))
+}
+
+/// A share of which one knows only that it is not less, as whole per cent with the sign: never more than it is.
+pub fn least_percent(ratio: f64) -> String {
+    // The nearest number to a share of whole per cent may lie a little below it.
+    format!("{:.0} %", (ratio * 100.0 + 1e-9).floor())
 }
 
 /// `3 Aug`.
@@ -216,8 +229,16 @@ mod tests {
         assert_eq!(thousands(-999), "−999");
         assert_eq!(hours(529_920), "147");
         assert_eq!((clock(4_444_480), clock(59)), ("1,234:34:40".into(), "0:00:59".into()));
+        assert_eq!(
+            (decimal_hours(0.25), rounded(0.25, 1), rounded(12.5, 0)),
+            ("0.3".into(), "0.3".into(), "13".into())
+        );
         assert_eq!((decimal_hours(1_234.56), decimal_hours(0.04)), ("1,234.6".into(), "0.0".into()));
-        assert_eq!((percent(0.23), percent(0.2345)), ("23.0".into(), "23.4".into()));
+        assert_eq!((percent(0.23), percent(0.2344)), ("23.0".into(), "23.4".into()));
+        assert_eq!(
+            (least_percent(0.4959), least_percent(0.29), least_percent(1.0)),
+            ("49 %".into(), "29 %".into(), "100 %".into())
+        );
         let days = |from: &str, to: &str| range(Range { from: from.parse().unwrap(), to: to.parse().unwrap() });
         assert_eq!(days("2026-08-03", "2026-11-02"), "3 Aug – 1 Nov 2026");
         assert_eq!(days("2025-12-29", "2026-01-05"), "29 Dec 2025 – 4 Jan 2026");
