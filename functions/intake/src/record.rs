@@ -53,6 +53,9 @@ pub enum Reading {
     Changes,
 }
 
+/// By section of a mapping that has several SELECTs: which one is read, from 1.
+pub type Versions = BTreeMap<String, usize>;
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -76,6 +79,9 @@ pub struct RunRecord {
     /// Why everything was read, where the mapping has a cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// Which of its SELECTs was read, for each section that has several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub selects: Versions,
     /// Rows that the source gave of its activities. Of a run that read changes that may be more than it counts: a row that
     /// changed is read again with its day, and with a day its neighbours.
     #[serde(default)]

@@ -28,14 +28,14 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     days::{DaysError, Output, Placed, empty_day, seal_days},
-    fit::{Fitted, fits_columns, fits_database},
-    lease::{Lease, LeaseError, Leases},
+    fit::{Fitted, fits_columns, fits_database, versions},
+    lease::{Lease, LeaseError, Leases, Selects},
     mapping::{CURSOR, Database, EntityMapping, MEMBERSHIPS, Mapping, MappingError},
-    personal::{Veil, can_be_hidden},
+    personal::{Veil, can_be_hidden, hidden_under},
     positions::{Index, Positions, PositionsError},
     provenance,
     quarantine::{Quarantine, QuarantineError, Row},
-    record::{Counts, Days, Reading, RunRecord},
+    record::{Counts, Days, Reading, RunRecord, Versions},
     restrict::Restriction,
     secret::Source,
     source::{Snapshot, SourceError},
@@ -87,8 +87,8 @@ pub enum IntakeError {
     Unbalanced(Counts),
     /// What is in quarantine was kept under another key.
     #[error(
-        "what is in quarantine was not kept under this key of the pseudonyms, or nobody knows; read the source once, and \
-         replay what is refused then"
+        "what is in quarantine was not kept under this key of the pseudonyms, or the mapping hides other columns now; read the \
+         source once, and replay what is refused then"
     )]
     OtherPseudonyms,
     /// Sorting panicked.
@@ -188,6 +188,11 @@ impl Intake {
         self.attempt(now, Input::Quarantine).await
     }
 
+    /// Under which key people have pseudonyms, if they do.
+    fn hidden_under(&self) -> Option<String> {
+        self.pseudonyms.as_ref().map(|key| hidden_under(key, &self.mapping))
+    }
+
     async fn attempt(&self, now: DateTime<Utc>, from: Input) -> Result<RunRecord, IntakeError> {
         let begun = Instant::now();
         let newest = self.lake.newest_bases(None).await?;
@@ -206,6 +211,7 @@ impl Intake {
                 replayed: matches!(from, Input::Quarantine),
                 reading: Reading::Whole,
                 because: None,
+                selects: Versions::new(),
                 source_rows: 0,
                 settled: None,
                 settled_until: None,
@@ -223,8 +229,8 @@ impl Intake {
             days: BTreeSet::new(),
         };
         let outcome = match from {
-            Input::Source => run.capture(lease.watermark.as_ref()).await,
-            Input::Quarantine => run.replay(lease.watermark.as_ref()).await,
+            Input::Source => run.capture(&lease).await,
+            Input::Quarantine => run.replay().await,
         };
         if let Err(error) = &outcome {
             run.record.failed = Some(chain(error));
@@ -325,14 +331,17 @@ struct Waiting {
 }
 
 impl Run<'_> {
-    async fn capture(&mut self, before: Option<&Watermark>) -> Result<(), IntakeError> {
+    async fn capture(&mut self, lease: &Lease) -> Result<(), IntakeError> {
         let address = self.intake.source.address().await.map_err(SourceError::from)?;
         fits_database(&self.intake.mapping, &address)?;
         if self.intake.pseudonyms.is_some() {
             can_be_hidden(&self.intake.mapping)?;
         }
         let mut snapshot = Snapshot::open(&address).await?;
-        let columns = fits_columns(&self.intake.mapping, &mut snapshot).await?;
+        let read_before = lease.selects.as_ref().filter(|selects| selects.mapping == self.record.mapping_sha256);
+        let read_before = read_before.map(|selects| selects.versions.clone()).unwrap_or_default();
+        let columns = fits_columns(&self.intake.mapping, &mut snapshot, &read_before).await?;
+        self.record.selects = versions(&self.intake.mapping, &columns);
         let (mut captured, mut waiting) = (BTreeMap::new(), Vec::new());
         for entity in [Entity::Teams, Entity::Users, Entity::Sprints, Entity::Stereotypes] {
             if let Some(members) = self.dimension(&mut snapshot, entity, &columns).await? {
@@ -340,7 +349,7 @@ impl Run<'_> {
                 captured.insert(entity, members);
             }
         }
-        self.live = self.live(&snapshot, before, &captured);
+        self.live = self.live(&snapshot, lease.watermark.as_ref(), &captured);
         self.record.settled_until = self.live.as_ref().and_then(|live| live.bound.until);
         self.activities(snapshot, &columns, Dimensions::new(captured), waiting, address.database()).await?;
         self.quarantine().await?;
@@ -361,12 +370,12 @@ impl Run<'_> {
         before: Option<&Watermark>,
         captured: &BTreeMap<Entity, Vec<Member>>,
     ) -> Option<Live> {
-        let Intake { mapping, time_zone, pseudonyms, .. } = self.intake;
+        let Intake { mapping, time_zone, .. } = self.intake;
         mapping.entities.get(&Entity::Activities)?.columns.get(CURSOR)?;
         let conditions = Conditions {
             mapping: mapping.sha256.to_string(),
             time_zone: time_zone.name().to_owned(),
-            pseudonyms: pseudonyms.as_ref().map(PseudonymKey::fingerprint),
+            pseudonyms: self.intake.hidden_under(),
             dimensions: of_dimensions(captured),
             lake: of_lake(&self.newest),
         };
@@ -394,6 +403,12 @@ impl Run<'_> {
 
     /// Leaves behind what the next run starts from. Returns whether the lease still allowed it.
     async fn settle(&mut self, lease: &Lease, now: DateTime<Utc>) -> Result<bool, IntakeError> {
+        let (mapping, versions) = (self.record.mapping_sha256.clone(), self.record.selects.clone());
+        let selects = Selects { mapping, versions };
+        let news = !self.record.replayed && lease.selects.as_ref() != Some(&selects);
+        if news && !lease.read_by(&selects, now).await? {
+            return Ok(false);
+        }
         let Some(live) = self.live.take() else { return Ok(true) };
         let (whole, parts, mut days) = match (self.positions.take(), live.before) {
             (Some(positions), _) => {
@@ -424,7 +439,7 @@ impl Run<'_> {
         };
         let mut records = snapshot.records(&of_entity.select, of_entity.names());
         let mut members: BTreeMap<String, Member> = BTreeMap::new();
-        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from);
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from, &of_entity.names());
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
             self.read += 1;
@@ -490,7 +505,7 @@ impl Run<'_> {
             return Ok(said);
         };
         let mut records = snapshot.records(&columns.select, columns.names());
-        let veil = Veil::new(self.intake.pseudonyms.as_ref(), MEMBERSHIPS, from);
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), MEMBERSHIPS, from, &columns.names());
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
             self.read += 1;
@@ -555,7 +570,7 @@ impl Run<'_> {
             return Ok(());
         };
         let translator = ActivityTranslator::new(&mapping, from, &dimensions, self.intake.time_zone);
-        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from);
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from, &columns.names());
         let changes = match self.since() {
             Ok(before) => {
                 self.changes(&mut snapshot, Restriction::new(from, columns, database), (&translator, &veil), &before)
@@ -686,7 +701,8 @@ impl Run<'_> {
             if !self.rejected.has(entity) && self.intake.lake.list(&prefix, None).await?.is_empty() {
                 continue;
             }
-            let sealed = self.rejected.seal(&self.intake.mapping.name, entity)?;
+            let hidden = self.intake.hidden_under();
+            let sealed = self.rejected.seal(&self.intake.mapping.name, hidden, entity)?;
             let (generation, sha256) = (self.record.generation, sealed.sha256);
             self.keep(&prefix, LakeKey::Quarantine { entity, generation, sha256 }, &sealed).await?;
         }

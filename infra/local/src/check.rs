@@ -193,7 +193,7 @@ impl Report {
             self.source, self.mapping, self.mapping_file, self.database
         );
         println!("The local day is in {}.", self.time_zone);
-        for Section { section, select, selects, fields, unmapped } in &self.sections {
+        for Section { section, select, selects, fields, unmapped, left_out } in &self.sections {
             match selects {
                 1 => println!("\n[{section}]"),
                 _ => println!("\n[{section}] by the SELECT {select} of {selects}"),
@@ -206,6 +206,9 @@ impl Report {
             }
             if !unmapped.is_empty() {
                 println!("  only in source_row: {}", unmapped.join(", "));
+            }
+            if !left_out.is_empty() {
+                println!("  under pseudonyms, left out: {}", left_out.join(", "));
             }
         }
         let Counts { read, written, quarantined, open, .. } = self.counts;
