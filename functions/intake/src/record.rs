@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::time::Generation;
 
-/// Activities by what became of them. `read = written + unchanged + quarantined + open`, in every run.
+/// Activities by what became of them. `read = written + unchanged + quarantined + open + left`, in every run.
 ///
 /// A run that read changes counts the rows that changed, those of the days that it restated, and what is still in quarantine
 /// from before.
@@ -22,12 +22,19 @@ pub struct Counts {
     pub quarantined: u64,
     /// Still running.
     pub open: u64,
+    /// Of a run that had no time for all days: those that were left to the next one.
+    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    pub left: u64,
+}
+
+fn is_none_of_them(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Counts {
     /// Whether every record is accounted for.
     pub fn balanced(&self) -> bool {
-        self.read == self.written + self.unchanged + self.quarantined + self.open
+        self.read == self.written + self.unchanged + self.quarantined + self.open + self.left
     }
 }
 
