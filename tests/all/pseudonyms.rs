@@ -13,7 +13,7 @@ use wastewalk_tests::{House, files, json};
 
 use crate::live::{SMALL, alone, rows};
 
-fn key(byte: u8) -> anyhow::Result<PseudonymKey> {
+pub fn key(byte: u8) -> anyhow::Result<PseudonymKey> {
     Ok(PseudonymKey::new(&[byte; 32])?)
 }
 
@@ -27,9 +27,13 @@ async fn figures(stack: &Stack, person: &str) -> anyhow::Result<Vec<Value>> {
     Ok(figures)
 }
 
-/// Every text that the newest files of a lake hold.
-async fn texts(stack: &Stack) -> anyhow::Result<String> {
+/// Every text that the newest files of a lake hold, and what its runs say.
+pub async fn texts(stack: &Stack) -> anyhow::Result<String> {
     let mut texts = String::new();
+    for run in stack.lake.list("runs/", None).await? {
+        let mut file = stack.lake.fetch(&run.key).await?;
+        std::io::Read::read_to_string(&mut file, &mut texts)?;
+    }
     for key in stack.lake.newest_bases(None).await? {
         for batch in Reader::open(&key, stack.lake.fetch(&key).await?)?.batches(None)? {
             for activity in intake::base::activities(&key, &batch?)? {
@@ -60,7 +64,11 @@ async fn every_figure_is_the_same_under_pseudonyms_and_nobody_can_be_named() -> 
         .execute(
             "PRAGMA foreign_keys = OFF; UPDATE activities SET user_id = 1000011 WHERE user_id = 11; UPDATE users SET id = 1000011 WHERE id = 11;
              UPDATE users SET name = 'Zaphod ' || id; UPDATE activities SET note = 'Trillian said so';
-             ALTER TABLE users ADD COLUMN email TEXT; UPDATE users SET email = 'zaphod' || id || '@example.org'",
+             ALTER TABLE users ADD COLUMN email TEXT; UPDATE users SET email = 'zaphod' || id || '@example.org';
+             ALTER TABLE users ADD COLUMN nickname TEXT; UPDATE users SET nickname = 'Beeblebrox';
+             ALTER TABLE activities ADD COLUMN told TEXT; UPDATE activities SET told = 'by Beeblebrox';
+             INSERT INTO activities (id, user_id, stereotype_code, started_at, told, created_at, updated_at) VALUES
+                (999999, 1, 'code', 'when Beeblebrox came', 'by Beeblebrox', '2026-03-02T08:00:00Z', '2026-03-02T08:00:00Z')",
         )
         .await?;
     let mapping = intake::mapping::BUILT_IN[0].1.replace("[users.columns]", "personal = [\"email\"]\n[users.columns]");
@@ -71,7 +79,7 @@ async fn every_figure_is_the_same_under_pseudonyms_and_nobody_can_be_named() -> 
     let expected = figures(&known, "1000011").await?;
     assert!(expected.iter().all(|insights| insights.as_array().is_some_and(|all| !all.is_empty())));
     let named = texts(&known).await?;
-    for said in ["Zaphod 1000011", "zaphod1000011@example.org", "Trillian", "\\\"user_id\\\":1000011"] {
+    for said in ["Zaphod 1000011", "zaphod1000011@example.org", "Trillian", "Beeblebrox", "\\\"user_id\\\":1000011"] {
         assert!(named.contains(said), "{said} is nowhere: the test proves nothing");
     }
     known.stop().await?;
@@ -89,7 +97,7 @@ async fn every_figure_is_the_same_under_pseudonyms_and_nobody_can_be_named() -> 
         assert_eq!(run.days.written, plain.days.written);
         assert_eq!(figures(&stack, &pseudonym(&key(7)?, "1000011")).await?, expected);
         let hidden = texts(&stack).await?;
-        for said in ["Zaphod", "zaphod", "Trillian", "1000011"] {
+        for said in ["Zaphod", "zaphod", "Trillian", "by Beeblebrox", "Beeblebrox\\\"", "1000011"] {
             assert!(!hidden.contains(said), "{said} is still there");
         }
         assert!(hidden.contains(&pseudonym(&key(7)?, "Zaphod 1000011")));
@@ -146,5 +154,61 @@ async fn a_person_who_gets_a_pseudonym_keeps_the_old_team_and_what_is_refused_ca
         Mapping::parse("m.toml", &text.replace("[users.columns]", "personal = [\"mail\"]\n[users.columns]"))?;
     let misspelt = stack.intake.run("2026-03-10T10:00:00Z".parse()?).await.unwrap_err();
     assert!(misspelt.to_string().contains("names the column `mail`"), "{misspelt}");
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_under_pseudonyms_is_replayed_without_source_cursor_and_table_but_under_its_own_key_alone()
+-> anyhow::Result<()> {
+    let mut house = House::of(SMALL).await?;
+    house
+        .execute(
+            "ALTER TABLE activities ADD COLUMN told TEXT;
+             INSERT INTO activities (id, user_id, stereotype_code, started_at, duration, note, told) VALUES
+                (4, 1, 'code', '05.03.2026', 60, 'Trillian', 'Trillian'), (5, 1, NULL, 'never', 60, 'Trillian', 'Trillian')",
+        )
+        .await?;
+    let text =
+        intake::mapping::BUILT_IN[0].1.replace("cursor = { column = \"updated_at\", format = \"rfc3339\" }\n", "");
+    house.read_by(Mapping::parse(
+        "m.toml",
+        &text.replace("[activities.columns]", "keep = [\"told\"]\n[activities.columns]"),
+    )?);
+    let mut stack = alone(&house).await?;
+    stack.intake.pseudonyms = Some(key(7)?);
+    let run = stack.intake.run("2026-03-06T10:00:00Z".parse()?).await?;
+    assert_eq!((run.counts.quarantined, run.because), (2, None));
+    assert!(texts(&stack).await?.contains("Trillian"), "`keep` keeps nothing");
+    stack.stop().await?;
+
+    house.lose_source()?;
+    house.lose_table()?;
+    let started = "started_at = { column = \"started_at\", format = \"";
+    let (before, after) = text.split_once("[activities]").context("activities")?;
+    let after = after.replacen(&format!("{started}rfc3339\""), &format!("{started}%d.%m.%Y\", zone = \"UTC\""), 1);
+    let mended = format!("{before}[activities]{after}");
+    house.read_by(Mapping::parse("m.toml", &mended)?);
+    let mut stack = alone(&house).await?;
+    let before = files(&house.lake())?;
+    for other in [None, Some(key(8)?)] {
+        stack.intake.pseudonyms = other;
+        let refused = stack.intake.replay("2026-03-07T10:00:00Z".parse()?).await.unwrap_err();
+        assert!(refused.to_string().contains("under this key of the pseudonyms"), "{refused}");
+    }
+    stack.intake.pseudonyms = Some(key(7)?);
+    stack.intake.mapping =
+        Mapping::parse("m.toml", &mended.replacen("[users.columns]", "personal = [\"team_id\"]\n[users.columns]", 1))?;
+    let refused = stack.intake.replay("2026-03-07T11:00:00Z".parse()?).await.unwrap_err();
+    assert!(refused.to_string().contains("the mapping hides other columns now"), "{refused}");
+    crate::live::nothing_changed(&before, &house)?;
+
+    // What the mapping lets through no longer is not let through any more.
+    stack.intake.mapping = Mapping::parse("m.toml", &mended)?;
+    let run = stack.intake.replay("2026-03-07T12:00:00Z".parse()?).await?;
+    assert_eq!((run.counts.quarantined, run.days.written), (1, 1));
+    let landed = rows(&house, &["user_id", "note", "source_row"])?;
+    assert_eq!((&landed["4"]["user_id"], &landed["4"]["note"]), (&json!(pseudonym(&key(7)?, "1")), &json!(null)));
+    assert!(landed["4"]["source_row"].as_str().is_some_and(|row| row.contains("05.03.2026")), "{landed}");
+    assert!(!texts(&stack).await?.contains("Trillian"));
     stack.stop().await
 }

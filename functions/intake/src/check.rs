@@ -12,7 +12,9 @@ use crate::{
     address::Address,
     fit::{Fitted, field_kind, fits_columns, fits_database, missing_table},
     mapping::{BUILT_IN, Mapping, MappingError, ZoneRule},
-    source::{Cell, Record, Snapshot},
+    personal::{Becomes, Personal},
+    record::Versions,
+    source::{Cell, Record, Snapshot, SourceColumn},
     translate::{ActivityTranslator, Dimensions, Translated},
 };
 
@@ -32,6 +34,8 @@ pub struct Section {
     pub fields: Vec<Field>,
     /// Columns that only `source_row` keeps.
     pub unmapped: Vec<String>,
+    /// Columns whose values are not even kept in `source_row` where people have pseudonyms.
+    pub left_out: Vec<String>,
 }
 
 /// A canonical field over its columns.
@@ -88,7 +92,7 @@ pub async fn recognise(address: &Address) -> Result<Mapping, IntakeError> {
 
 async fn fits(mapping: &Mapping, address: &Address, snapshot: &mut Snapshot) -> Result<(), IntakeError> {
     fits_database(mapping, address)?;
-    let fitted = fits_columns(mapping, snapshot).await?;
+    let fitted = fits_columns(mapping, snapshot, &Versions::new()).await?;
     let (Some(from), Some(read)) = (mapping.entities.get(&Entity::Activities), fitted.get(Entity::Activities.name()))
     else {
         return Ok(());
@@ -126,10 +130,10 @@ async fn looked_at(read: &Fitted, snapshot: &mut Snapshot) -> Result<Vec<Record>
 pub async fn sections(mapping: &Mapping, address: &Address) -> Result<Vec<Section>, IntakeError> {
     fits_database(mapping, address)?;
     let mut snapshot = Snapshot::open(address).await?;
-    let described = fits_columns(mapping, &mut snapshot).await?;
+    let fitted = fits_columns(mapping, &mut snapshot, &Versions::new()).await?;
     let mut sections = Vec::new();
     for (section, from) in mapping.sections() {
-        let Some(read) = described.get(section) else { continue };
+        let Some(read) = fitted.get(section) else { continue };
         let (columns, looked_at) = (&read.columns, looked_at(read, &mut snapshot).await?);
         let seen = |name: &str| -> BTreeSet<String> {
             let declared = columns.iter().find(|column| column.name == name).map(|column| column.type_name.clone());
@@ -158,8 +162,12 @@ pub async fn sections(mapping: &Mapping, address: &Address) -> Result<Vec<Sectio
         let mapped = |name: &str| fields.iter().any(|field| field.columns.iter().any(|column| column == name));
         let unmapped =
             columns.iter().filter(|column| !mapped(&column.name)).map(|column| column.name.clone()).collect();
-        let select = 1 + from.selects.iter().position(|select| *select == read.select).unwrap_or_default();
-        sections.push(Section { section, select, selects: from.selects.len(), fields, unmapped });
+        let personal = Personal::of(section, from);
+        let hidden =
+            |column: &&SourceColumn| matches!(personal.becomes(&column.name), Becomes::Null | Becomes::Nothing);
+        let left_out = columns.iter().filter(hidden).map(|column| column.name.clone()).collect();
+        let (select, selects) = (read.version, from.selects.len());
+        sections.push(Section { section, select, selects, fields, unmapped, left_out });
     }
     snapshot.close().await;
     Ok(sections)

@@ -81,7 +81,7 @@ pub enum Output {
         sealed: Sealed,
     },
     /// An activity whose key another one has.
-    Rejected(Box<Rejected>),
+    Rejected(LocalDay, Box<Rejected>),
 }
 
 /// Sorts `activities` and hands each day on as soon as it is sealed. Blocks; run it beside the reader.
@@ -109,9 +109,9 @@ pub fn seal_days(
     for placed in sorted {
         let placed = placed?;
         if !owners.admit(&placed) {
-            let Activity { activity_id, source_row, .. } = *placed.activity;
+            let (day, Activity { activity_id, source_row, .. }) = (placed.day, *placed.activity);
             let repeated = Rejected::repeated(Entity::Activities, "activity_id", activity_id, source_row);
-            emit(Output::Rejected(Box::new(repeated)))?;
+            emit(Output::Rejected(day, Box::new(repeated)))?;
             continue;
         }
         let mut open = match current.take() {

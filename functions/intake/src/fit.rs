@@ -7,6 +7,7 @@ use shared::{lake::Entity, spelling::did_you_mean, telemetry::chain};
 use crate::{
     address::Address,
     mapping::{EntityMapping, FieldKind, MEMBERSHIP_FIELDS, Mapping, MappingError, fields},
+    record::Versions,
     run::IntakeError,
     source::{Family, Snapshot, SourceColumn},
 };
@@ -32,6 +33,8 @@ pub fn fits_database(mapping: &Mapping, address: &Address) -> Result<(), Mapping
 pub struct Fitted {
     /// The SELECT.
     pub select: String,
+    /// Which one of its section it is, from 1.
+    pub version: usize,
     /// The columns that it yields.
     pub columns: Vec<SourceColumn>,
 }
@@ -43,30 +46,55 @@ impl Fitted {
     }
 }
 
-/// What is read for each section: the first of its SELECTs that fits. Stops before anything is written if none does.
+/// What is read for each section: the first of its SELECTs that fits. Stops before anything is written if none does, or only
+/// one for an older version of the source than was read `before`.
 pub async fn fits_columns(
     mapping: &Mapping,
     snapshot: &mut Snapshot,
+    before: &Versions,
 ) -> Result<BTreeMap<&'static str, Fitted>, IntakeError> {
     let mut checked = BTreeMap::new();
     for (section, from) in mapping.sections() {
-        // What is wrong with the first one is what there is to mend.
-        let mut first = None;
-        for select in &from.selects {
-            match fits_select(mapping, section, from, select, snapshot).await {
+        let mut misfits: Vec<MappingError> = Vec::new();
+        for (index, (line, select)) in from.selects.iter().enumerate() {
+            match fits_select(mapping, section, from, (*line, select), snapshot).await {
                 Ok(columns) => {
-                    checked.insert(section, Fitted { select: select.clone(), columns });
+                    let fitted = Fitted { select: select.clone(), version: index + 1, columns };
+                    let newer = before.get(section).filter(|before| **before < fitted.version);
+                    let misfit = newer.and_then(|before| Some((*before, misfits.get(before.checked_sub(1)?)?.clone())));
+                    if let Some((before, misfit)) = misfit {
+                        return Err(went_back(section, (before, from.selects.len()), &fitted, misfit).into());
+                    }
+                    checked.insert(section, fitted);
                     break;
                 }
                 Err(Misfit::OfAll(error)) => return Err(error),
-                Err(Misfit::OfOne(error)) => first = first.or(Some(error)),
+                Err(Misfit::OfOne(error)) => misfits.push(error),
             }
         }
-        if let Some(error) = first.filter(|_| !checked.contains_key(section)) {
+        // What is wrong with the first one is what there is to mend.
+        if let Some(error) = misfits.into_iter().next().filter(|_| !checked.contains_key(section)) {
             return Err(error.into());
         }
     }
     Ok(checked)
+}
+
+/// Which SELECT is read for each section that has several.
+pub fn versions(mapping: &Mapping, read: &BTreeMap<&'static str, Fitted>) -> Versions {
+    let several = mapping.sections().filter(|(_, from)| from.selects.len() > 1);
+    several.filter_map(|(section, _)| Some((section.to_owned(), read.get(section)?.version))).collect()
+}
+
+/// The SELECT that was read `before` is a `misfit` now, and one for an older version fits: most likely something was renamed.
+fn went_back(section: &str, (before, of): (usize, usize), now: &Fitted, misfit: MappingError) -> MappingError {
+    let names = now.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+    let problem = format!(
+        "{}; the last run read {section} by this SELECT, {before} of {of}, and now only {} fits, for an older version of the \
+         source, and gives {names}; mend the SELECT, or, if the source did go back, take it out of the mapping",
+        misfit.problem, now.version
+    );
+    MappingError { problem, ..misfit }
 }
 
 /// Why a SELECT cannot be read.
@@ -82,7 +110,7 @@ async fn fits_select(
     mapping: &Mapping,
     section: &'static str,
     from: &EntityMapping,
-    select: &str,
+    (line, select): (usize, &str),
     snapshot: &mut Snapshot,
 ) -> Result<Vec<SourceColumn>, Misfit> {
     let wrong = |line: usize, problem: String| MappingError { file: mapping.file.clone(), line, problem };
@@ -99,7 +127,7 @@ async fn fits_select(
                 }
                 None => String::new(),
             };
-            let problem = wrong(from.line, format!("the source cannot run the SELECT of {section}: {said}{hint}"));
+            let problem = wrong(line, format!("the source cannot run the SELECT of {section}: {said}{hint}"));
             return Err(match error.is_unknown_name() {
                 true => Misfit::OfOne(problem),
                 false => Misfit::OfAll(problem.into()),
@@ -111,7 +139,7 @@ async fn fits_select(
     if let Some((_, name)) = twice {
         // `source_row` keeps every column under its name, and would lose one of them.
         let problem = format!("the SELECT of {section} gives the column `{name}` twice; name them apart");
-        return refuse(from.line, problem);
+        return refuse(line, problem);
     }
     // A name that is wrong would leave people known.
     if let Some((line, missing)) = from.personal.iter().find(|(_, name)| !columns.contains(name)) {

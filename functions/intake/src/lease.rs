@@ -9,9 +9,10 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use shared::time::Generation;
 
-use crate::watermark::Watermark;
+use crate::{record::Versions, watermark::Watermark};
 
 /// No attempt runs longer than this: Lambda's own limit.
 const LEASE: TimeDelta = TimeDelta::minutes(15);
@@ -36,6 +37,15 @@ pub enum LeaseError {
     },
 }
 
+/// By which SELECTs of which mapping a source was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selects {
+    /// The mapping's text.
+    pub mapping: String,
+    /// Which of its SELECTs.
+    pub versions: Versions,
+}
+
 /// The table's one lease.
 #[derive(Debug, Clone)]
 pub struct Leases {
@@ -51,6 +61,8 @@ pub struct Lease {
     pub generation: Generation,
     /// What the last run left behind, unless it is of another version or there was none.
     pub watermark: Option<Watermark>,
+    /// By which SELECTs the source was read last.
+    pub selects: Option<Selects>,
 }
 
 impl Leases {
@@ -66,6 +78,7 @@ impl Leases {
         let item = item.map_err(|error| storage("read", error))?.item.unwrap_or_default();
         let known = item.get("last_generation").and_then(|value| value.as_s().ok()?.parse().ok());
         let watermark = item.get("watermark").and_then(|value| serde_json::from_str(value.as_s().ok()?).ok());
+        let selects = item.get("selects").and_then(|value| serde_json::from_str(value.as_s().ok()?).ok());
         let until = item.get("expires_at").and_then(|value| value.as_n().ok()?.parse().ok());
         let until = until.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).unwrap_or(DateTime::UNIX_EPOCH);
         if until > now {
@@ -85,7 +98,7 @@ impl Leases {
             .expression_attribute_values(":now", seconds(now))
             .expression_attribute_values(":generation", text(generation));
         match take.send().await {
-            Ok(_) => Ok(Lease { leases: self.clone(), generation, watermark }),
+            Ok(_) => Ok(Lease { leases: self.clone(), generation, watermark, selects }),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
                 Err(LeaseError::Held { until: now + LEASE })
             }
@@ -104,14 +117,24 @@ impl Leases {
 impl Lease {
     /// Moves the watermark, if at `now` the lease has not run out and nobody else has taken it since. Returns whether it did.
     pub async fn move_to(&self, watermark: &Watermark, now: DateTime<Utc>) -> Result<bool, LeaseError> {
+        self.leave("watermark", watermark, now).await
+    }
+
+    /// Notes by which SELECTs the source was read, under the same condition. Returns whether it did.
+    pub async fn read_by(&self, selects: &Selects, now: DateTime<Utc>) -> Result<bool, LeaseError> {
+        self.leave("selects", selects, now).await
+    }
+
+    async fn leave(&self, name: &str, value: &impl Serialize, now: DateTime<Utc>) -> Result<bool, LeaseError> {
         let Leases { client, table } = &self.leases;
-        let text = serde_json::to_string(watermark);
+        let text = serde_json::to_string(value);
         let text = text.map_err(|error| LeaseError::Storage { action: "moved", reason: error.to_string() })?;
         let update = client.update_item().table_name(table).set_key(Some(key()));
         let update = update
-            .update_expression("SET watermark = :watermark")
+            .update_expression("SET #name = :value")
             .condition_expression("last_generation = :generation AND expires_at > :now")
-            .expression_attribute_values(":watermark", AttributeValue::S(text))
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":value", AttributeValue::S(text))
             .expression_attribute_values(":generation", AttributeValue::S(self.generation.to_string()))
             .expression_attribute_values(":now", AttributeValue::N(now.timestamp().to_string()));
         match update.send().await {

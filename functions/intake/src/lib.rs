@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod base;
+pub mod budget;
 pub mod check;
 mod days;
 mod fit;
@@ -23,7 +24,10 @@ mod stays;
 pub mod translate;
 pub mod watermark;
 
-pub use run::{Intake, IntakeError, TooManyRejected};
+pub use run::{
+    Intake, IntakeError, TooManyRejected,
+    rehearse::{Rehearsal, Rehearsed},
+};
 
 use std::collections::BTreeMap;
 
@@ -108,6 +112,8 @@ impl Intake {
                     counts = ?record.counts,
                     days = ?record.days,
                     quarantined_by_reason = ?record.quarantined_by_reason,
+                    selects = ?record.selects,
+                    failed = record.failed,
                     "intake run"
                 );
             }

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use intake::{Intake, IntakeError};
+use intake::{Intake, IntakeError, budget::Budget};
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use serde_json::Value;
 use shared::telemetry::{self, chain};
@@ -18,7 +18,12 @@ async fn main() -> ExitCode {
             tracing::error!(error = chain(&error), "the run failed");
             Error::from(error)
         };
-        run(service_fn(async |_: LambdaEvent<Value>| intake.handle().await.map_err(told))).await
+        let handle = async |event: LambdaEvent<Value>| {
+            let mut intake = intake.clone();
+            intake.budget = Budget::until(event.context.deadline());
+            intake.handle().await.map_err(told)
+        };
+        run(service_fn(handle)).await
     })
     .await
 }

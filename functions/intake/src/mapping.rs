@@ -408,11 +408,13 @@ impl ColumnMapping {
 pub struct EntityMapping {
     /// The line of its SELECT.
     pub line: usize,
-    /// A SELECT for each version of the source, of which the first that fits is read. Every column of its result is kept in
-    /// `source_row`.
-    pub selects: Vec<String>,
+    /// A SELECT for each version of the source, each with its line, of which the first that fits is read. Every column of its
+    /// result is kept in `source_row`.
+    pub selects: Vec<(usize, String)>,
     /// Further columns that say who somebody is, each with the line that names it.
     pub personal: Vec<(usize, String)>,
+    /// Further columns that say nothing of anybody, each with the line that names it: pseudonyms leave them as they are.
+    pub keep: Vec<(usize, String)>,
     /// By canonical field.
     pub columns: BTreeMap<&'static str, ColumnMapping>,
 }
@@ -570,7 +572,7 @@ impl Parser<'_> {
     ) -> Result<EntityMapping, MappingError> {
         let line = self.line_of(section);
         let table = self.table(section, name)?;
-        self.only(table, &["select", "personal", "columns"], &format!("key of [{name}]"))?;
+        self.only(table, &["select", "personal", "keep", "columns"], &format!("key of [{name}]"))?;
         let select = table.get("select").ok_or_else(|| self.error(line, format!("[{name}] needs `select`")))?;
         let columns = table.get("columns").ok_or_else(|| self.error(line, format!("[{name}.columns] is missing")))?;
         let columns_line = self.line_of(columns);
@@ -599,24 +601,28 @@ impl Parser<'_> {
         if selects.is_empty() {
             return Err(self.error(line, format!("`select` of [{name}] takes a SELECT, or a list of them")));
         }
-        let personal = table.get("personal").map(|personal| self.personal(personal)).transpose()?.unwrap_or_default();
-        Ok(EntityMapping { line, selects, personal, columns: mapped })
+        let named = |key: &str| table.get(key).map(|columns| self.named(key, columns)).transpose();
+        let (personal, keep) = (named("personal")?.unwrap_or_default(), named("keep")?.unwrap_or_default());
+        if let Some((line, both)) = keep.iter().find(|(_, column)| personal.iter().any(|(_, other)| other == column)) {
+            return Err(self.error(*line, format!("`{both}` cannot be in `keep` and in `personal`")));
+        }
+        Ok(EntityMapping { line, selects, personal, keep, columns: mapped })
     }
 
-    fn select(&self, name: &str, select: &Value<'_>) -> Result<String, MappingError> {
+    fn select(&self, name: &str, select: &Value<'_>) -> Result<(usize, String), MappingError> {
         let (line, select) = (self.line_of(select), self.text(select, "select")?);
         let select = select.trim().trim_end_matches(';').trim_end();
         if select.is_empty() || has_another_statement(select) {
             return Err(self.error(line, format!("`select` of [{name}] takes one SELECT")));
         }
-        Ok(select.to_owned())
+        Ok((line, select.to_owned()))
     }
 
-    fn personal(&self, value: &Value<'_>) -> Result<Vec<(usize, String)>, MappingError> {
+    fn named(&self, key: &str, value: &Value<'_>) -> Result<Vec<(usize, String)>, MappingError> {
         let DeValue::Array(columns) = value.get_ref() else {
-            return Err(self.error(self.line_of(value), "`personal` takes a list of columns"));
+            return Err(self.error(self.line_of(value), format!("`{key}` takes a list of columns")));
         };
-        columns.iter().map(|column| Ok((self.line_of(column), self.text(column, "personal")?.to_owned()))).collect()
+        columns.iter().map(|column| Ok((self.line_of(column), self.text(column, key)?.to_owned()))).collect()
     }
 
     /// A cursor, and with it the start, are compared by the database, which knows nothing of patterns and of people's zones.

@@ -1,12 +1,12 @@
 //! Who is who is left out, where a deployment says so: each record has its pseudonyms before anything else sees it, so no
 //! column, quarantine or temporary file ever holds more.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata};
 use shared::{
     deployment::variable,
-    lake::Entity,
+    lake::{Entity, Sha256},
     pseudonym::{PseudonymKey, ShortKey, pseudonym},
     telemetry::chain,
 };
@@ -47,16 +47,29 @@ pub async fn key_from_env() -> Result<Option<PseudonymKey>, PseudonymKeyError> {
     Ok(Some(PseudonymKey::new(text.as_bytes())?))
 }
 
-/// Replaces what the records of one section say of people.
-pub struct Veil<'a> {
-    key: Option<&'a PseudonymKey>,
-    replaced: BTreeSet<&'a str>,
-    dropped: BTreeSet<&'a str>,
+/// What becomes of a column where people have pseudonyms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Becomes {
+    /// What it is.
+    Itself,
+    /// A pseudonym of what it is.
+    Pseudonym,
+    /// NULL: it is free text.
+    Null,
+    /// Nothing: no mapping says what it is, so nobody knows whom it names.
+    Nothing,
 }
 
-impl<'a> Veil<'a> {
-    /// For the records of `section`, which `from` reads; without a key they stay as they are.
-    pub fn new(key: Option<&'a PseudonymKey>, section: &str, from: &'a EntityMapping) -> Self {
+/// What the columns of one section say of people.
+pub struct Personal<'a> {
+    replaced: BTreeSet<&'a str>,
+    dropped: BTreeSet<&'a str>,
+    known: BTreeSet<&'a str>,
+}
+
+impl<'a> Personal<'a> {
+    /// Of `section`, which `from` reads.
+    pub fn of(section: &str, from: &'a EntityMapping) -> Self {
         let columns = |field: &str| from.columns.get(field).into_iter().flat_map(read);
         let mut replaced: BTreeSet<&str> = columns("user_id").collect();
         if section == Entity::Users.name() {
@@ -64,17 +77,65 @@ impl<'a> Veil<'a> {
         }
         replaced.extend(from.personal.iter().map(|(_, column)| column.as_str()));
         let dropped: BTreeSet<&str> = columns("note").collect();
-        Self { key, replaced: &replaced - &dropped, dropped }
+        let known = from.columns.values().flat_map(read).chain(from.keep.iter().map(|(_, column)| column.as_str()));
+        Self { replaced: &replaced - &dropped, dropped, known: known.collect() }
+    }
+
+    /// What becomes of a column.
+    pub fn becomes(&self, column: &str) -> Becomes {
+        match column {
+            _ if self.dropped.contains(column) => Becomes::Null,
+            _ if self.replaced.contains(column) => Becomes::Pseudonym,
+            _ if self.known.contains(column) => Becomes::Itself,
+            _ => Becomes::Nothing,
+        }
+    }
+}
+
+/// Under which key people have pseudonyms, and in which columns: what was kept under another one cannot be told apart from
+/// what was not hidden at all.
+pub fn hidden_under(key: &PseudonymKey, mapping: &Mapping) -> String {
+    let replaced = mapping.sections().map(|(section, from)| (section, Personal::of(section, from).replaced));
+    let replaced: Vec<_> = replaced.filter(|(_, columns)| !columns.is_empty()).collect();
+    format!("{} {}", key.fingerprint(), Sha256::of(format!("{replaced:?}")))
+}
+
+/// Hides who is who in the records of one section.
+pub struct Veil<'a> {
+    key: Option<&'a PseudonymKey>,
+    becomes: Vec<Becomes>,
+    columns: Arc<[String]>,
+}
+
+impl<'a> Veil<'a> {
+    /// For the records of `section`, which `from` reads and which have these columns; without a key they stay as they are.
+    pub fn new(key: Option<&'a PseudonymKey>, section: &str, from: &EntityMapping, columns: &[String]) -> Self {
+        let personal = Personal::of(section, from);
+        let becomes: Vec<Becomes> = columns.iter().map(|column| personal.becomes(column)).collect();
+        let stay = columns.iter().zip(&becomes).filter(|(_, becomes)| **becomes != Becomes::Nothing);
+        let columns = stay.map(|(column, _)| column.clone()).collect();
+        Self { key, becomes, columns }
     }
 
     /// The record, without who is who.
     pub fn over(&self, record: Record) -> Record {
+        self.hide(record, hidden)
+    }
+
+    /// A record that was hidden already, without what the present mapping does not let through.
+    pub fn again(&self, record: Record) -> Record {
+        self.hide(record, |_, cell| cell)
+    }
+
+    fn hide(&self, record: Record, replace: impl Fn(&PseudonymKey, Cell) -> Cell) -> Record {
         let Some(key) = self.key else { return record };
-        record.map(|column, cell| match cell {
-            _ if self.dropped.contains(column) => Cell::Null,
-            cell if self.replaced.contains(column) => hidden(key, cell),
-            cell => cell,
-        })
+        let cells = record.into_cells().into_iter().zip(&self.becomes).filter_map(|(cell, becomes)| match becomes {
+            Becomes::Itself => Some(cell),
+            Becomes::Pseudonym => Some(replace(key, cell)),
+            Becomes::Null => Some(Cell::Null),
+            Becomes::Nothing => None,
+        });
+        Record::new(self.columns.clone(), cells.collect())
     }
 }
 
@@ -98,7 +159,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn read(column: &ColumnMapping) -> impl Iterator<Item = &str> {
-    column.columns.iter().chain(&column.fallback).map(String::as_str)
+    column.columns.iter().chain(&column.fallback).chain(&column.minutes).map(String::as_str)
 }
 
 /// Refuses a mapping that translates values which pseudonyms take the place of.

@@ -21,8 +21,8 @@ use shared::time::{Generation, LocalDay};
 
 use crate::keys::Digest;
 
-/// What is kept of a key: enough to find its part, and 32 bits more. Two keys that look alike only make a run read a day for
-/// nothing.
+/// What is kept of a key: 48 bits, of which the first say its part. Of two keys that agree in them, among a million in one of
+/// five hundred sources, one day is found for both: a row that moved then stays on its old day, too, until everything is read.
 const KEPT_OF_KEY: usize = 6;
 const ENTRY_BYTES: usize = KEPT_OF_KEY + 4;
 /// Entries of a part, on average at most: with what chance adds, less than half of what an item may hold.

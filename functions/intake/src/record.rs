@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use shared::time::Generation;
 
-/// Activities by what became of them. `read = written + unchanged + quarantined + open`, in every run.
+/// Activities by what became of them. `read = written + unchanged + quarantined + open + left`, in every run.
 ///
 /// A run that read changes counts the rows that changed, those of the days that it restated, and what is still in quarantine
 /// from before.
@@ -22,12 +22,19 @@ pub struct Counts {
     pub quarantined: u64,
     /// Still running.
     pub open: u64,
+    /// Of a run that had no time for all days: those that were left to the next one.
+    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    pub left: u64,
+}
+
+fn is_none_of_them(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Counts {
     /// Whether every record is accounted for.
     pub fn balanced(&self) -> bool {
-        self.read == self.written + self.unchanged + self.quarantined + self.open
+        self.read == self.written + self.unchanged + self.quarantined + self.open + self.left
     }
 }
 
@@ -53,6 +60,9 @@ pub enum Reading {
     Changes,
 }
 
+/// By section of a mapping that has several SELECTs: which one is read, from 1.
+pub type Versions = BTreeMap<String, usize>;
+
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -76,6 +86,9 @@ pub struct RunRecord {
     /// Why everything was read, where the mapping has a cursor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// Which of its SELECTs was read, for each section that has several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub selects: Versions,
     /// Rows that the source gave of its activities. Of a run that read changes that may be more than it counts: a row that
     /// changed is read again with its day, and with a day its neighbours.
     #[serde(default)]

@@ -5,6 +5,7 @@
 //! are in the lake already by their digest. Only deterministic data errors are quarantined: anything else fails the run.
 
 mod changes;
+pub mod rehearse;
 mod replay;
 
 use std::{
@@ -18,6 +19,7 @@ use chrono_tz::Tz;
 use futures::TryStreamExt;
 use parquet::errors::ParquetError;
 use shared::{
+    activity::Activity,
     dimension::{self, Member},
     lake::{Created, Entity, Lake, LakeError, LakeKey, Partition, Sealed, Sha256, parquet_file::Writer},
     pseudonym::{PseudonymKey, pseudonym},
@@ -27,15 +29,17 @@ use shared::{
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
+    budget::Budget,
     days::{DaysError, Output, Placed, empty_day, seal_days},
-    fit::{Fitted, fits_columns, fits_database},
-    lease::{Lease, LeaseError, Leases},
+    fit::{Fitted, fits_columns, fits_database, versions},
+    keys::{Digest, digest},
+    lease::{Lease, LeaseError, Leases, Selects},
     mapping::{CURSOR, Database, EntityMapping, MEMBERSHIPS, Mapping, MappingError},
-    personal::{Veil, can_be_hidden},
+    personal::{Veil, can_be_hidden, hidden_under},
     positions::{Index, Positions, PositionsError},
     provenance,
     quarantine::{Quarantine, QuarantineError, Row},
-    record::{Counts, Days, Reading, RunRecord},
+    record::{Counts, Days, Reading, RunRecord, Versions},
     restrict::Restriction,
     secret::Source,
     source::{Snapshot, SourceError},
@@ -87,10 +91,16 @@ pub enum IntakeError {
     Unbalanced(Counts),
     /// What is in quarantine was kept under another key.
     #[error(
-        "what is in quarantine was not kept under this key of the pseudonyms, or nobody knows; read the source once, and \
-         replay what is refused then"
+        "what is in quarantine was not kept under this key of the pseudonyms, or the mapping hides other columns now; read the \
+         source once, and replay what is refused then"
     )]
     OtherPseudonyms,
+    /// There was no time for a single day.
+    #[error(
+        "the time was over before any day was written that is new, and the next run would come no further; give the function \
+         more memory, which is more processor too, or let the SELECT give less"
+    )]
+    NoTime,
     /// Sorting panicked.
     #[error("sorting the activities panicked")]
     Panicked,
@@ -138,6 +148,8 @@ pub struct Intake {
     pub time_zone: Tz,
     /// How a live source is read.
     pub pace: Pace,
+    /// How much time a run has.
+    pub budget: Budget,
     /// The key of the pseudonyms, where people are not to be known.
     pub pseudonyms: Option<PseudonymKey>,
     pub(crate) index: Index,
@@ -168,6 +180,7 @@ impl Intake {
                 source,
                 time_zone,
                 pace: Pace::default(),
+                budget: Budget::default(),
                 pseudonyms: None,
                 index: Index::new(dynamodb, table),
             }),
@@ -188,49 +201,38 @@ impl Intake {
         self.attempt(now, Input::Quarantine).await
     }
 
+    /// The newest object of every day.
+    async fn captured(&self) -> Result<BTreeMap<LocalDay, Captured>, LakeError> {
+        Ok(self.lake.newest_bases(None).await?.iter().filter_map(Captured::of).collect())
+    }
+
+    /// Under which key people have pseudonyms, if they do.
+    fn hidden_under(&self) -> Option<String> {
+        self.pseudonyms.as_ref().map(|key| hidden_under(key, &self.mapping))
+    }
+
     async fn attempt(&self, now: DateTime<Utc>, from: Input) -> Result<RunRecord, IntakeError> {
         let begun = Instant::now();
-        let newest = self.lake.newest_bases(None).await?;
-        let newest: BTreeMap<LocalDay, Captured> = newest.iter().filter_map(Captured::of).collect();
+        let newest = self.captured().await?;
         let newest_generation = newest.values().map(|captured| captured.generation).max();
         let lease = self.leases.acquire(newest_generation, now).await?;
-        let mut run = Run {
-            intake: self,
-            newest,
-            record: RunRecord {
-                generation: lease.generation,
-                source: self.mapping.name.clone(),
-                mapping_sha256: self.mapping.sha256.to_string(),
-                started_at: now,
-                failed: None,
-                replayed: matches!(from, Input::Quarantine),
-                reading: Reading::Whole,
-                because: None,
-                source_rows: 0,
-                settled: None,
-                settled_until: None,
-                counts: Counts::default(),
-                quarantined_by_reason: BTreeMap::new(),
-                days: Days::default(),
-                dimensions_written: Vec::new(),
-                objects: Vec::new(),
-            },
-            read: 0,
-            rejected: Quarantine::default(),
-            tally: BTreeMap::new(),
-            live: None,
-            positions: None,
-            days: BTreeSet::new(),
-        };
+        let mut run = Run::new(self, newest, lease.generation, now, &from);
         let outcome = match from {
-            Input::Source => run.capture(lease.watermark.as_ref()).await,
-            Input::Quarantine => run.replay(lease.watermark.as_ref()).await,
+            Input::Source => run.capture(&lease).await,
+            Input::Quarantine => run.replay().await,
         };
         if let Err(error) = &outcome {
             run.record.failed = Some(chain(error));
         }
+        if run.stopped {
+            let Counts { read, written, unchanged, quarantined, open, .. } = run.record.counts;
+            let left = read.saturating_sub(written + unchanged + quarantined + open);
+            run.record.counts.left = left;
+            run.record.failed =
+                Some(format!("the time was over: {left} activities are left, and the next run goes on with them"));
+        }
         let recorded = run.keep_record().await;
-        if outcome.is_ok() && recorded.is_ok() {
+        if outcome.is_ok() && recorded.is_ok() && !run.stopped {
             let now = now + TimeDelta::from_std(begun.elapsed()).unwrap_or_default();
             // What was captured is captured. Without a watermark the next run reads everything.
             match run.settle(&lease, now).await {
@@ -302,6 +304,11 @@ impl Sorting {
     }
 }
 
+/// Of all that is known of an activity.
+fn content(activity: &Activity) -> Result<Digest, IntakeError> {
+    Ok(digest(serde_json::to_vec(activity).map_err(std::io::Error::from).map_err(LakeError::from)?))
+}
+
 struct Run<'a> {
     intake: &'a Intake,
     newest: BTreeMap<LocalDay, Captured>,
@@ -316,6 +323,10 @@ struct Run<'a> {
     positions: Option<Positions>,
     /// Days that this run wrote.
     days: BTreeSet<LocalDay>,
+    /// Whether it had no time for all days.
+    stopped: bool,
+    /// In a rehearsal: how many activities were refused, by day as far as that can be told.
+    refused_on: Option<BTreeMap<Option<LocalDay>, u64>>,
 }
 
 /// A dimension that waits until the run knows that it may publish.
@@ -324,15 +335,65 @@ struct Waiting {
     sealed: Sealed,
 }
 
-impl Run<'_> {
-    async fn capture(&mut self, before: Option<&Watermark>) -> Result<(), IntakeError> {
-        let address = self.intake.source.address().await.map_err(SourceError::from)?;
-        fits_database(&self.intake.mapping, &address)?;
-        if self.intake.pseudonyms.is_some() {
-            can_be_hidden(&self.intake.mapping)?;
+impl<'a> Run<'a> {
+    fn new(
+        intake: &'a Intake,
+        newest: BTreeMap<LocalDay, Captured>,
+        generation: Generation,
+        now: DateTime<Utc>,
+        from: &Input,
+    ) -> Self {
+        Self {
+            intake,
+            newest,
+            record: RunRecord {
+                generation,
+                source: intake.mapping.name.clone(),
+                mapping_sha256: intake.mapping.sha256.to_string(),
+                started_at: now,
+                failed: None,
+                replayed: matches!(from, Input::Quarantine),
+                reading: Reading::Whole,
+                because: None,
+                selects: Versions::new(),
+                source_rows: 0,
+                settled: None,
+                settled_until: None,
+                counts: Counts::default(),
+                quarantined_by_reason: BTreeMap::new(),
+                days: Days::default(),
+                dimensions_written: Vec::new(),
+                objects: Vec::new(),
+            },
+            read: 0,
+            rejected: Quarantine::default(),
+            tally: BTreeMap::new(),
+            live: None,
+            positions: None,
+            days: BTreeSet::new(),
+            stopped: false,
+            refused_on: None,
+        }
+    }
+
+    /// Opens the source, if the mapping fits it.
+    async fn open(&mut self, before: &Versions) -> Result<(Snapshot, SourceColumns, Database), IntakeError> {
+        let Intake { mapping, source, pseudonyms, .. } = self.intake;
+        let address = source.address().await.map_err(SourceError::from)?;
+        fits_database(mapping, &address)?;
+        if pseudonyms.is_some() {
+            can_be_hidden(mapping)?;
         }
         let mut snapshot = Snapshot::open(&address).await?;
-        let columns = fits_columns(&self.intake.mapping, &mut snapshot).await?;
+        let columns = fits_columns(mapping, &mut snapshot, before).await?;
+        self.record.selects = versions(mapping, &columns);
+        Ok((snapshot, columns, address.database()))
+    }
+
+    async fn capture(&mut self, lease: &Lease) -> Result<(), IntakeError> {
+        let read_before = lease.selects.as_ref().filter(|selects| selects.mapping == self.record.mapping_sha256);
+        let read_before = read_before.map(|selects| selects.versions.clone()).unwrap_or_default();
+        let (mut snapshot, columns, database) = self.open(&read_before).await?;
         let (mut captured, mut waiting) = (BTreeMap::new(), Vec::new());
         for entity in [Entity::Teams, Entity::Users, Entity::Sprints, Entity::Stereotypes] {
             if let Some(members) = self.dimension(&mut snapshot, entity, &columns).await? {
@@ -340,15 +401,15 @@ impl Run<'_> {
                 captured.insert(entity, members);
             }
         }
-        self.live = self.live(&snapshot, before, &captured);
+        self.live = self.live(&snapshot, lease.watermark.as_ref(), &captured);
         self.record.settled_until = self.live.as_ref().and_then(|live| live.bound.until);
-        self.activities(snapshot, &columns, Dimensions::new(captured), waiting, address.database()).await?;
+        self.activities(snapshot, &columns, Dimensions::new(captured), waiting, database).await?;
         self.quarantine().await?;
         self.record.settled = self.live.as_ref().and_then(|live| match (&self.record.reading, &live.before) {
             (Reading::Changes, Some(before)) => before.settled.max(live.newest),
             _ => live.newest,
         });
-        if !self.record.counts.balanced() {
+        if !self.stopped && !self.record.counts.balanced() {
             return Err(IntakeError::Unbalanced(self.record.counts));
         }
         Ok(())
@@ -361,12 +422,12 @@ impl Run<'_> {
         before: Option<&Watermark>,
         captured: &BTreeMap<Entity, Vec<Member>>,
     ) -> Option<Live> {
-        let Intake { mapping, time_zone, pseudonyms, .. } = self.intake;
+        let Intake { mapping, time_zone, .. } = self.intake;
         mapping.entities.get(&Entity::Activities)?.columns.get(CURSOR)?;
         let conditions = Conditions {
             mapping: mapping.sha256.to_string(),
             time_zone: time_zone.name().to_owned(),
-            pseudonyms: pseudonyms.as_ref().map(PseudonymKey::fingerprint),
+            pseudonyms: self.intake.hidden_under(),
             dimensions: of_dimensions(captured),
             lake: of_lake(&self.newest),
         };
@@ -394,6 +455,12 @@ impl Run<'_> {
 
     /// Leaves behind what the next run starts from. Returns whether the lease still allowed it.
     async fn settle(&mut self, lease: &Lease, now: DateTime<Utc>) -> Result<bool, IntakeError> {
+        let (mapping, versions) = (self.record.mapping_sha256.clone(), self.record.selects.clone());
+        let selects = Selects { mapping, versions };
+        let news = !self.record.replayed && lease.selects.as_ref() != Some(&selects);
+        if news && !lease.read_by(&selects, now).await? {
+            return Ok(false);
+        }
         let Some(live) = self.live.take() else { return Ok(true) };
         let (whole, parts, mut days) = match (self.positions.take(), live.before) {
             (Some(positions), _) => {
@@ -424,9 +491,10 @@ impl Run<'_> {
         };
         let mut records = snapshot.records(&of_entity.select, of_entity.names());
         let mut members: BTreeMap<String, Member> = BTreeMap::new();
-        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from);
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from, &of_entity.names());
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
+            self.in_time()?;
             self.read += 1;
             match translate_dimension(entity, from, self.intake.time_zone, &record) {
                 Ok(member) => match members.get(&member.id) {
@@ -490,7 +558,7 @@ impl Run<'_> {
             return Ok(said);
         };
         let mut records = snapshot.records(&columns.select, columns.names());
-        let veil = Veil::new(self.intake.pseudonyms.as_ref(), MEMBERSHIPS, from);
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), MEMBERSHIPS, from, &columns.names());
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
             self.read += 1;
@@ -555,7 +623,7 @@ impl Run<'_> {
             return Ok(());
         };
         let translator = ActivityTranslator::new(&mapping, from, &dimensions, self.intake.time_zone);
-        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from);
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from, &columns.names());
         let changes = match self.since() {
             Ok(before) => {
                 self.changes(&mut snapshot, Restriction::new(from, columns, database), (&translator, &veil), &before)
@@ -574,8 +642,12 @@ impl Run<'_> {
         // Everything is read: the source's writers need not wait until it is published.
         snapshot.close().await;
         let seen = self.publish_days(sealed, true, waiting).await?;
-        sorter.await.map_err(|_| IntakeError::Panicked)??;
-        self.empty_days(&seen, days.as_ref()).await
+        match sorter.await.map_err(|_| IntakeError::Panicked)? {
+            // Nobody took what it had still to give.
+            Err(DaysError::Stopped) if self.stopped => return Ok(()),
+            sorted => sorted?,
+        }
+        if self.stopped { Ok(()) } else { self.empty_days(&seen, days.as_ref()).await }
     }
 
     /// Reads every activity.
@@ -590,6 +662,7 @@ impl Run<'_> {
         let mut records = snapshot.records(&read.select, read.names());
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
+            self.in_time()?;
             self.read += 1;
             self.record.source_rows += 1;
             self.record.counts.read += 1;
@@ -598,7 +671,12 @@ impl Run<'_> {
             }
             match translator.translate(&record) {
                 Translated::Open => self.record.counts.open += 1,
-                Translated::Rejected(rejected) => self.reject(*rejected)?,
+                Translated::Rejected(rejected) => {
+                    if let Some(refused_on) = &mut self.refused_on {
+                        *refused_on.entry(translator.day(&record)).or_default() += 1;
+                    }
+                    self.reject(*rejected)?;
+                }
                 Translated::Activity(day, activity) => {
                     if sorting.to_sorter.send(Placed { day, activity }).await.is_err() {
                         // The sorter is gone; it says why when it is waited for.
@@ -610,7 +688,12 @@ impl Run<'_> {
         Ok(sorting)
     }
 
-    /// Publishes the days that a sorter seals. Returns which there are.
+    /// Stops a run whose time is over before it has anything to publish.
+    fn in_time(&self) -> Result<(), IntakeError> {
+        if self.intake.budget.is_over() { Err(IntakeError::NoTime) } else { Ok(()) }
+    }
+
+    /// Publishes the days that a sorter seals, as long as there is time. Returns which there are.
     async fn publish_days(
         &mut self,
         mut sealed: mpsc::Receiver<Output>,
@@ -629,7 +712,14 @@ impl Run<'_> {
                         self.publish_dimension(dimension).await?;
                     }
                 }
-                Output::Rejected(rejected) => self.reject(*rejected)?,
+                Output::Rejected(_, rejected) => self.reject(*rejected)?,
+                Output::Day { .. } if self.intake.budget.is_over() => {
+                    if self.days.is_empty() {
+                        return Err(IntakeError::NoTime);
+                    }
+                    self.stopped = true;
+                    break;
+                }
                 Output::Day { day, rows, sealed } => {
                     seen.insert(day);
                     self.publish_day(day, rows, &sealed).await?;
@@ -683,10 +773,15 @@ impl Run<'_> {
     async fn quarantine(&mut self) -> Result<(), IntakeError> {
         for entity in Entity::ALL {
             let prefix = format!("quarantine/{}/", entity.name());
+            // Which activities have a key that another one has is not known of the days that are left.
+            if self.stopped && entity == Entity::Activities {
+                continue;
+            }
             if !self.rejected.has(entity) && self.intake.lake.list(&prefix, None).await?.is_empty() {
                 continue;
             }
-            let sealed = self.rejected.seal(&self.intake.mapping.name, entity)?;
+            let hidden = self.intake.hidden_under();
+            let sealed = self.rejected.seal(&self.intake.mapping.name, hidden, entity)?;
             let (generation, sha256) = (self.record.generation, sealed.sha256);
             self.keep(&prefix, LakeKey::Quarantine { entity, generation, sha256 }, &sealed).await?;
         }

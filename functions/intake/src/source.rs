@@ -244,7 +244,7 @@ pub struct SourceColumn {
 }
 
 /// One source record: all its columns, in the order of the SELECT.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     columns: Arc<[String]>,
     cells: Vec<Cell>,
@@ -309,10 +309,14 @@ impl Record {
         Some(Self { columns: columns.into(), cells })
     }
 
-    /// The same record with other cells, made from each column's name and cell.
-    pub fn map(self, cell: impl Fn(&str, Cell) -> Cell) -> Self {
-        let cells = self.columns.iter().zip(self.cells).map(|(column, of_column)| cell(column, of_column)).collect();
-        Self { columns: self.columns, cells }
+    /// The names of its columns.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Its cells, in the order of its columns.
+    pub fn into_cells(self) -> Vec<Cell> {
+        self.cells
     }
 
     /// Whether it has the column, whatever is in it.

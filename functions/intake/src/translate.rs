@@ -227,6 +227,16 @@ impl<'a> ActivityTranslator<'a> {
         Fields { mapping: self.from, record }.text(key(Entity::Activities)).ok().flatten()
     }
 
+    /// The local day of a record, as far as it has one.
+    pub fn day(&self, record: &Record) -> Option<LocalDay> {
+        let fields = Fields { mapping: self.from, record };
+        let user_id = fields.text("user_id").ok().flatten();
+        let user = lookup(&self.dimensions.users, user_id.as_deref(), "unknown_user", "user_id").ok().flatten();
+        let zone = self.zone(&fields, user).unwrap_or(self.organisation);
+        let (started_at, _) = fields.instant("started_at", zone).ok()??;
+        Some(LocalDay(started_at.with_timezone(&zone).date_naive()))
+    }
+
     /// When the source changed a record last, as far as it says so.
     pub fn cursor(&self, record: &Record) -> Option<DateTime<Utc>> {
         let changed = Fields { mapping: self.from, record }.instant(CURSOR, self.organisation);

@@ -9,7 +9,13 @@ use aws_sdk_cloudformation::{
     Client,
     error::{DisplayErrorContext, ProvideErrorMetadata},
 };
+use chrono_tz::Tz;
 use clap::Args;
+use intake::{
+    Intake,
+    mapping::{Mapping, MappingError},
+    secret::Source,
+};
 use shared::{
     annotator::Register, contribution::ContributionStore, deployment::Deployment, lake::Lake, settings::LogicSettings,
 };
@@ -18,10 +24,10 @@ use shared::{
 #[derive(Debug, Clone, Args)]
 pub struct Account {
     /// The deployment of this CloudFormation stack, instead of a folder
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["bucket", "data", "classification", "mapping"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["bucket", "data"])]
     stack: Option<String>,
     /// The bucket of a deployment, its output `LakeBucketName`, instead of a folder
-    #[arg(long, requires = "table", conflicts_with_all = ["data", "classification", "mapping"])]
+    #[arg(long, requires = "table", conflicts_with_all = ["data"])]
     bucket: Option<String>,
     /// The table of the deployment, its output `TableName`
     #[arg(long, requires = "bucket")]
@@ -37,9 +43,20 @@ pub struct Deployed {
     /// The logic, with the deployment's settings.
     pub register: Arc<Register>,
     settings: LogicSettings,
+    deployment: Deployment,
+    table: String,
 }
 
 impl Deployed {
+    /// Its intake, in this process, in the organisation's zone unless another one is given.
+    ///
+    /// # Errors
+    /// If the mapping is for another zone.
+    pub fn intake(&self, mapping: Mapping, source: Source, zone: Option<Tz>) -> Result<Intake, MappingError> {
+        let zone = zone.unwrap_or(self.settings.organisation_time_zone);
+        Intake::new(self.lake.clone(), self.deployment.dynamodb(), &self.table, mapping, source, zone)
+    }
+
     /// The API over it, in this process.
     ///
     /// # Errors
@@ -71,9 +88,11 @@ impl Account {
         };
         Ok(Some(Deployed {
             lake: deployment.lake_in(named.bucket),
-            store: deployment.contributions_in(named.table),
+            store: deployment.contributions_in(&named.table),
             register: Arc::new(Register::built_in(&named.settings)?),
             settings: named.settings,
+            table: named.table,
+            deployment,
         }))
     }
 }

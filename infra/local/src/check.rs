@@ -191,7 +191,7 @@ impl Report {
     fn print(&self) {
         say!("{} is read by the mapping {} ({}), as {}.", self.source, self.mapping, self.mapping_file, self.database);
         say!("The local day is in {}.", self.time_zone);
-        for Section { section, select, selects, fields, unmapped } in &self.sections {
+        for Section { section, select, selects, fields, unmapped, left_out } in &self.sections {
             match selects {
                 1 => say!("\n[{section}]"),
                 _ => say!("\n[{section}] by the SELECT {select} of {selects}"),
@@ -204,6 +204,9 @@ impl Report {
             }
             if !unmapped.is_empty() {
                 say!("  only in source_row: {}", unmapped.join(", "));
+            }
+            if !left_out.is_empty() {
+                say!("  under pseudonyms, left out: {}", left_out.join(", "));
             }
         }
         let Counts { read, written, quarantined, open, .. } = self.counts;

@@ -4,7 +4,8 @@
 //! puts the functions behind them; [`up`] runs it over a source, such as the [`demo`] organisation;
 //! [`rewind`] applies a new logic to history, [`diff`] says what it changes, and
 //! [`retain`] forgets what nobody will ask for: in a folder, or in an [`account`].
-//! [`check`] says beforehand how a source would be read, and [`replay`] takes in what was refused.
+//! [`check`] says beforehand how a source would be read, [`rehearse`] what a run would do, and [`replay`] takes in what was
+//! refused.
 
 pub mod account;
 pub mod bus;
@@ -14,6 +15,7 @@ pub mod diff;
 pub mod dynamodb;
 pub mod invoke;
 pub mod progress;
+pub mod rehearse;
 pub mod replay;
 pub mod retain;
 pub mod rewind;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
-use wastewalk::{check::Check, diff::Diff, replay::Replay, retain::Retain, rewind::Rewind, up::Up};
+use wastewalk::{check::Check, diff::Diff, rehearse::Rehearse, replay::Replay, retain::Retain, rewind::Rewind, up::Up};
 
 /// Finds the waste in what teams track. Without a command: `up`.
 #[derive(Parser)]
@@ -28,6 +28,8 @@ enum Command {
     Retain(Retain),
     /// Says how a source would be read, and what could be measured, without keeping anything
     Check(Check),
+    /// Says what a run of intake would do to each day
+    Intake(Rehearse),
     /// Takes in what was refused, after the mapping is mended
     Replay(Replay),
 }
@@ -43,6 +45,7 @@ async fn main() -> ExitCode {
         Command::Diff(diff) => diff.run().await,
         Command::Retain(retain) => retain.run().await,
         Command::Check(check) => check.run().await,
+        Command::Intake(rehearse) => rehearse.run().await,
         Command::Replay(replay) => replay.run().await,
     };
     match done {

@@ -63,13 +63,13 @@ pub struct Folder {
     #[arg(long, value_name = "DIR", default_value = ".wastewalk")]
     pub data: PathBuf,
     /// The mapping that `up` reads its source by
-    #[arg(long, value_name = "FILE", default_value = "reference")]
+    #[arg(long, value_name = "FILE", default_value = "reference", conflicts_with_all = ["stack", "bucket"])]
     pub mapping: String,
     /// The organisation's time zone, which is part of the logic [default: the one of the last `up`]
     #[arg(long, value_name = "ZONE", env = "ORGANISATION_TIME_ZONE")]
     pub time_zone: Option<Tz>,
     /// A classification.toml to go by instead of the one that was built in
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["stack", "bucket"])]
     pub classification: Option<PathBuf>,
 }
 

@@ -5,13 +5,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures::TryStreamExt;
 use shared::{
-    activity::Activity,
     column::Columns,
     lake::{Entity, LakeKey, Partition, parquet_file::Reader},
     time::LocalDay,
 };
 
-use super::{IntakeError, Run, Sorting};
+use super::{IntakeError, Run, Sorting, content};
 use crate::{
     base::{activities, unreadable},
     days::Placed,
@@ -69,10 +68,6 @@ struct Held {
 
 /// What was refused before: none of it is on any day.
 type RefusedKeys = HashSet<Digest>;
-
-fn content(activity: &Activity) -> Result<Digest, IntakeError> {
-    Ok(digest(serde_json::to_vec(activity).map_err(std::io::Error::from).map_err(shared::lake::LakeError::from)?))
-}
 
 impl Run<'_> {
     /// Sorts the days that changed since `before`, and says which they are; or why everything is to be read, and then nothing
@@ -221,6 +216,7 @@ impl Run<'_> {
         let mut records = snapshot.records(&select, source.names());
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
+            self.in_time()?;
             self.record.source_rows += 1;
             let at = translator.cursor(&record);
             // One at the very watermark may have been committed after it was read.
@@ -316,6 +312,7 @@ impl Run<'_> {
         let mut records = snapshot.records(select, source.names());
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
+            self.in_time()?;
             self.record.source_rows += 1;
             let Some(key) = translator.key(&record).map(digest) else { return Ok(Err(NO_KEY)) };
             let translated = translator.translate(&record);

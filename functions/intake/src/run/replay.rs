@@ -10,18 +10,17 @@ use shared::{
     column::Columns,
     dimension::{self, Member},
     lake::{Entity, LakeError, LakeKey, Partition, parquet_file::Reader},
-    pseudonym::PseudonymKey,
 };
 
-use super::{IntakeError, Run, Sorting, Waiting};
+use super::{Intake, IntakeError, Run, Sorting, Waiting};
 use crate::{
     base::{activities, unreadable},
     days::Placed,
     mapping::EntityMapping,
-    quarantine::{Row, rows},
+    personal::Veil,
+    quarantine::{Row, hidden, rows},
     source::Record,
     translate::{ActivityTranslator, Dimensions, Rejected, Translated, dimension as translate_dimension, key},
-    watermark::Watermark,
 };
 
 /// The newest quarantine of an entity, which can be read again and again.
@@ -33,6 +32,11 @@ pub(super) struct Refused {
 impl Refused {
     pub(super) fn rows(&self) -> Result<impl Iterator<Item = Result<Row, LakeError>> + use<>, LakeError> {
         rows(&self.key, self.file.try_clone()?)
+    }
+
+    /// Under which key people have pseudonyms in it.
+    fn hidden(&self) -> Result<Option<String>, LakeError> {
+        hidden(&self.key, self.file.try_clone()?)
     }
 }
 
@@ -46,10 +50,13 @@ fn readable(row: &Row, section: &str, from: &EntityMapping) -> Option<Record> {
 }
 
 impl Run<'_> {
-    pub(super) async fn replay(&mut self, before: Option<&Watermark>) -> Result<(), IntakeError> {
-        let key = self.intake.pseudonyms.as_ref().map(PseudonymKey::fingerprint);
-        if key != before.and_then(|before| before.conditions.pseudonyms.clone()) {
-            return Err(IntakeError::OtherPseudonyms);
+    pub(super) async fn replay(&mut self) -> Result<(), IntakeError> {
+        for entity in Entity::ALL {
+            let refused = self.refused(entity).await?;
+            let hidden = refused.as_ref().map(Refused::hidden).transpose()?;
+            if hidden.is_some_and(|hidden| hidden != self.intake.hidden_under()) {
+                return Err(IntakeError::OtherPseudonyms);
+            }
         }
         let (mut captured, mut waiting) = (BTreeMap::new(), Vec::new());
         for entity in [Entity::Teams, Entity::Users, Entity::Sprints, Entity::Stereotypes] {
@@ -72,6 +79,16 @@ impl Run<'_> {
         Ok(Some(Refused { key: newest.key, file }))
     }
 
+    /// A refused row, without what the present mapping does not let through under pseudonyms.
+    fn let_through(&self, row: Row) -> Row {
+        let Intake { mapping, pseudonyms, .. } = self.intake;
+        let from = mapping.sections().find(|(section, _)| *section == row.section).filter(|_| pseudonyms.is_some());
+        let Some(((section, from), record)) = from.zip(Record::from_json(&row.source_row)) else { return row };
+        let through = Veil::new(pseudonyms.as_ref(), section, from, record.columns()).again(record.clone());
+        // Text that is the same to us need not be so to the byte.
+        if through == record { row } else { Row { source_row: through.to_json(), ..row } }
+    }
+
     /// The members that were captured last and those that can be translated now, and whether there are any such.
     async fn replay_dimension(&mut self, entity: Entity) -> Result<(Option<Vec<Member>>, bool), IntakeError> {
         let from = self.intake.mapping.entities.get(&entity);
@@ -81,7 +98,7 @@ impl Run<'_> {
             members.into_iter().map(|member| (member.id.clone(), member)).collect();
         let refused = self.refused(entity).await?;
         for row in refused.iter().map(Refused::rows).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
-            let row = row?;
+            let row = self.let_through(row?);
             let Some((from, record)) = from.and_then(|from| Some((from, readable(&row, entity.name(), from)?))) else {
                 self.quarantine_row(entity, &row)?;
                 continue;
@@ -109,7 +126,7 @@ impl Run<'_> {
         // Which days change, and by which keys: those that another day has may not come again.
         let (mut days, mut keys) = (BTreeSet::new(), HashSet::new());
         for row in refused.iter().map(Refused::rows).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
-            let Some(record) = readable(&row?, entity.name(), from) else { continue };
+            let Some(record) = readable(&self.let_through(row?), entity.name(), from) else { continue };
             if let Translated::Activity(day, activity) = translator.translate(&record) {
                 days.insert(day);
                 keys.insert(activity.activity_id);
@@ -119,7 +136,7 @@ impl Run<'_> {
 
         let Sorting { to_sorter, sealed, sorter } = Sorting::start(&intake.mapping.name);
         for row in refused.iter().map(Refused::rows).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
-            let row = row?;
+            let row = self.let_through(row?);
             self.record.counts.read += 1;
             let Some(record) = readable(&row, entity.name(), from) else {
                 self.quarantine_row(entity, &row)?;
