@@ -50,7 +50,14 @@ async fn captured() -> anyhow::Result<(Database<'static>, House, Stack)> {
     let (database, house) = tracked().await?;
     database.execute("ALTER TABLE activities ALTER updated_at DROP NOT NULL").await?;
     let stack = daily(&house).await?;
-    let run = stack.read_source().await?;
+    let mut run = stack.read_source().await?;
+    // A session of another database that ends while it is looked at might be one of this, so that nothing is settled yet.
+    for _ in 0..20 {
+        if run.settled.is_some() {
+            break;
+        }
+        run = stack.read_source().await?;
+    }
     assert_eq!((run.reading, run.because.as_deref()), (Reading::Whole, Some("there is no watermark")));
     assert_eq!(run.settled, Some("2026-03-20T00:02:00Z".parse()?));
     Ok((database, house, stack))

@@ -17,10 +17,11 @@ use aws_sdk_s3::{
     },
     error::BoxError,
 };
-use intake::mapping::Mapping;
+use intake::{budget::Budget, mapping::Mapping};
 use serde_json::{Value, json};
 use shared::{
     lake::{Lake, LakeKey},
+    telemetry::chain,
     time::LocalDay,
 };
 use sqlx::{Executor, Row};
@@ -405,5 +406,48 @@ async fn a_crash_before_or_after_any_write_loses_nothing_and_the_next_run_equals
         }
     }
     assert_eq!(crashes, 16);
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_time_is_over_stops_after_a_whole_day_and_the_next_one_goes_on() -> anyhow::Result<()> {
+    let house = House::of(SMALL).await?;
+    let mut stack = alone(&house).await?;
+    stack.read_source().await?;
+    let changes = "
+        DELETE FROM activities WHERE id = 1;
+        INSERT INTO activities (id, user_id, stereotype_code, started_at, duration) VALUES
+            (4, 1, 'code', '2026-03-01T08:00:00Z', 60), (5, 2, 'code', '2026-03-03T08:00:00Z', 60),
+            (6, 2, 'code', '2026-03-06T08:00:00Z', 60), (7, 2, 'nobody knows', '2026-03-07T08:00:00Z', 60);";
+    house.execute(changes).await?;
+    let (mut stops, mut without) = (0, 0);
+    // Each run may look at the clock once more than the one before.
+    for looks in 0.. {
+        let before = files(&house.lake())?;
+        let looked = AtomicUsize::new(0);
+        stack.intake.budget = Budget::while_not(move || looked.fetch_add(1, Ordering::Relaxed) >= looks);
+        let run = stack.read_source().await;
+        nothing_changed(&before, &house)?;
+        match run {
+            Err(error) => {
+                let said = chain(error.as_ref());
+                ensure!(said.contains("before any day was written"), "{said}");
+                without += 1;
+            }
+            Ok(run) if run.failed.is_some() => {
+                ensure!(run.counts.balanced() && run.counts.left > 0 && run.days.written == 1, "{run:?}");
+                ensure!(run.days.emptied == 0, "a day that was not read is not known to be empty: {run:?}");
+                stops += 1;
+            }
+            Ok(run) => {
+                ensure!(run.counts.balanced() && (run.counts.left, run.days.emptied) == (0, 1), "{run:?}");
+                break;
+            }
+        }
+        ensure!(looks < 50, "no run comes to an end");
+    }
+    assert!(stops >= 2 && without >= 1, "{stops} runs stopped, {without} before their first day");
+    stack.intake.budget = Budget::default();
+    equals_the_source(&house, &stack).await?;
     stack.stop().await
 }

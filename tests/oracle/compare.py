@@ -57,7 +57,7 @@ def ranges(oracle):
     yield None, None
     yield first, newest + 30 * DAY
     yield first + length // 4 * DAY, first + max(length // 4 + 1, length * 2 // 3) * DAY
-    for changed in ("2026-03-08", "2026-03-29", "2026-04-24", "2026-10-25"):
+    for changed in ("2026-03-08", "2026-03-29", "2026-04-05", "2026-04-24", "2026-10-25"):
         day = datetime.date.fromisoformat(changed)
         if first <= day <= newest:
             yield day, day + DAY

@@ -1,14 +1,24 @@
 -- What lands in the lake, its team, sprint and day (docs/mappings.md), and its category (classify).
 
+-- Whose stays in teams are known has the team of the stay that holds on the day and began last, or none.
+CREATE TABLE stayed AS
+SELECT r.activity_id, arg_max(s.team_id, coalesce(s.first_day, DATE '0001-01-01')) AS team_id
+FROM record r JOIN stay s ON s.user_id = r.user_id
+WHERE coalesce(s.first_day <= local_day(r.zone, r.started_at), true)
+  AND coalesce(local_day(r.zone, r.started_at) < s.day_after, true)
+GROUP BY r.activity_id;
+
 CREATE TABLE complete AS
 SELECT r.* REPLACE (coalesce(r.ended_at, r.started_at + to_seconds(r.duration)) AS ended_at,
                     coalesce(r.duration, date_diff('microsecond', r.started_at, r.ended_at) // 1000000) AS duration,
-                    coalesce(r.team_id, p.team_id) AS team_id,
+                    coalesce(r.team_id, CASE WHEN r.user_id IN (SELECT user_id FROM stay) THEN i.team_id
+                                             ELSE p.team_id END) AS team_id,
                     CASE WHEN getvariable('sprint_rule') <> 'calendar' THEN r.sprint_id END AS sprint_id,
                     coalesce(r.claimed_category, s.claimed_category) AS claimed_category,
                     coalesce(r.claimed_automatable, s.claimed_automatable) AS claimed_automatable)
 FROM record r
 JOIN person p USING (user_id)
+LEFT JOIN stayed i USING (activity_id)
 JOIN stereotype s ON s.code = r.stereotype_code;
 
 -- Neither open nor in quarantine.
@@ -47,9 +57,10 @@ SELECT sprint_id, team_id, local_day(getvariable('zone'), starts_at) AS first_da
        local_day(getvariable('zone'), ends_at - INTERVAL 1 MICROSECOND) + 1 AS day_after
 FROM sprint WHERE starts_at < ends_at;
 
--- Days of grace after the sprint's first: planning is late from the day after these on. A sprint that touches no day has
--- a line all the same.
+-- Days of grace after the sprint's first: planning is late from the day after them on. Also that of a sprint which ends
+-- when it starts: it is late from then on, not before.
 CREATE TABLE planning_line AS
-SELECT sprint_id, first_instant(getvariable('zone'), local_day(getvariable('zone'), starts_at)
-                                + getvariable('grace_days')::INTEGER) AS planning_line
+SELECT sprint_id,
+       first_instant(getvariable('zone'),
+                     local_day(getvariable('zone'), starts_at) + getvariable('grace_days')::INTEGER) AS planning_line
 FROM sprint;

@@ -6,6 +6,8 @@ CREATE TABLE team AS SELECT team_key AS team_id FROM teams;
 CREATE TABLE person AS
 SELECT DISTINCT person_key AS user_id, NULL::VARCHAR AS team_id, NULL::VARCHAR AS time_zone FROM time_log;
 
+CREATE TABLE stay (user_id VARCHAR, team_id VARCHAR, first_day DATE, day_after DATE);
+
 CREATE TABLE sprint AS
 SELECT id AS sprint_id, team_key AS team_id, starts_on::TIMESTAMPTZ AS starts_at, ends_on::TIMESTAMPTZ AS ends_at,
        NULL::TIMESTAMPTZ AS released_at

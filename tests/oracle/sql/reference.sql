@@ -15,6 +15,12 @@ CREATE TABLE team AS SELECT id AS team_id FROM teams;
 CREATE TABLE person AS
 SELECT id AS user_id, nullif(team_id, '') AS team_id, nullif(timezone, '') AS time_zone FROM users;
 
+-- Only one of the mappings reads who was in which team when.
+CREATE TABLE IF NOT EXISTS memberships (user_id VARCHAR, team_id VARCHAR, joined_on VARCHAR, left_on VARCHAR);
+CREATE TABLE stay AS
+SELECT user_id, team_id, joined_on::DATE AS first_day, left_on::DATE AS day_after
+FROM memberships WHERE getvariable('source') = 'oracle-instants';
+
 CREATE TABLE sprint AS
 SELECT id AS sprint_id, nullif(team_id, '') AS team_id, starts_at::TIMESTAMPTZ AS starts_at,
        ends_at::TIMESTAMPTZ AS ends_at, nullif(released_at, '')::TIMESTAMPTZ AS released_at
