@@ -129,7 +129,7 @@ pub struct Marker {
     /// The name of the period that the day lies in; null if none does.
     pub period: Option<String>,
     /// The logic before.
-    #[schema(value_type = String, example = "34bd44a870af")]
+    #[schema(value_type = String, example = "1d89b1b19ef2")]
     pub before: Logic,
     /// The logic from this day on.
     #[schema(value_type = String, example = "5ee12be1dcea")]
@@ -142,7 +142,7 @@ pub struct Marker {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Series {
     /// The older logic.
-    #[schema(value_type = String, example = "34bd44a870af")]
+    #[schema(value_type = String, example = "1d89b1b19ef2")]
     pub logic: Logic,
     /// What the logic that is preferred does otherwise, in the register's words.
     pub notes: Vec<String>,
