@@ -14,10 +14,11 @@ const RESERVE: Duration = Duration::from_secs(45);
 pub struct Budget(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
 
 impl Budget {
-    /// Until so shortly before `deadline` that what is begun can be ended.
+    /// Until so shortly before `deadline` that what is begun can be ended. A deadline that is over already ends nothing: nobody
+    /// would have begun, as `cargo lambda watch` does when it has compiled for long.
     pub fn until(deadline: SystemTime) -> Self {
-        let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
-        let end = Instant::now() + left.saturating_sub(RESERVE);
+        let Ok(left) = deadline.duration_since(SystemTime::now()) else { return Self::default() };
+        let end = Instant::now() + left - RESERVE.min(left / 4);
         Self::while_not(move || Instant::now() >= end)
     }
 
@@ -45,7 +46,10 @@ mod tests {
     #[test]
     fn it_is_over_before_the_deadline_is_and_without_one_never() {
         let in_so_long = |seconds| Budget::until(SystemTime::now() + Duration::from_secs(seconds));
-        assert!(in_so_long(0).is_over() && in_so_long(30).is_over());
-        assert!(!in_so_long(86_400).is_over() && !Budget::default().is_over());
+        let short = Budget::until(SystemTime::now() + Duration::from_millis(40));
+        assert!(!in_so_long(60).is_over() && !in_so_long(86_400).is_over() && !Budget::default().is_over());
+        std::thread::sleep(Duration::from_millis(60));
+        assert!(short.is_over());
+        assert!(!Budget::until(SystemTime::now() - Duration::from_secs(1)).is_over(), "whoever is late still works");
     }
 }
