@@ -31,7 +31,7 @@ use tokio::{
 };
 use wastewalk::{
     demo,
-    stack::{Ports, Settings, Stack},
+    stack::{Settings, Stack},
 };
 use wastewalk_tests::{House, files, foreign, insight, json, python};
 
@@ -480,17 +480,8 @@ async fn a_mapping_for_another_time_zone_is_refused_by_both_names() -> anyhow::R
     let mapping = Mapping::parse("m.toml", text)?;
     let folder = tempfile::tempdir()?;
     let settings = |time_zone: &str| -> anyhow::Result<Settings> {
-        Ok(Settings {
-            data: folder.path().join(time_zone.replace('/', "-")),
-            source_url: "sqlite://none.db".to_owned(),
-            mapping: mapping.clone(),
-            time_zone: time_zone.parse()?,
-            classification: None,
-            faults: None,
-            ports: Ports::default(),
-            credentials: None,
-            invoke: None,
-        })
+        let data = folder.path().join(time_zone.replace('/', "-"));
+        Ok(Settings::over(data, "sqlite://none.db".to_owned(), mapping.clone(), time_zone.parse()?))
     };
     let refused = Stack::start(settings("UTC")?).await.err().context("it must not start")?.to_string();
     assert!(refused.contains("time zone Europe/Vienna, and the organisation's is UTC"), "{refused}");

@@ -24,7 +24,7 @@ use wastewalk::{
     bus::Faults,
     demo,
     progress::Show,
-    stack::{Ports, Settings, Stack},
+    stack::{Settings, Stack},
     up::{self, Work},
 };
 
@@ -175,15 +175,10 @@ impl House {
     pub async fn stack_with(&self, faults: Option<Faults>, invoke: Option<Uri>) -> anyhow::Result<Stack> {
         let time_zone = self.mapping.time_zone.map_or_else(|| demo::TIME_ZONE.parse(), Ok)?;
         let settings = Settings {
-            data: self.folder.path().join("data"),
-            source_url: self.source_url.clone(),
-            mapping: self.mapping.clone(),
-            time_zone,
             classification: self.classification.clone(),
             faults,
-            ports: Ports::default(),
-            credentials: None,
             invoke,
+            ..Settings::over(self.data(), self.source_url.clone(), self.mapping.clone(), time_zone)
         };
         let logic = LogicSettings { organisation_time_zone: time_zone, ..self.logic };
         let mut stack = Stack::start_under(settings, logic).await?;

@@ -16,7 +16,7 @@ use crate::{
     answer::{Answer, StereotypeFigure},
     evidence::{Evidence, Group},
     figure::Status,
-    hours::{Basis, HoursPerSprint},
+    hours::Basis,
     openapi,
     selection::{Selection, parameters, written},
     settings::{Recovery, Settings},
@@ -136,8 +136,8 @@ impl Confidence {
 }
 
 /// Every finding of a selection, most recoverable time in the range first: an organisation's are those of its teams and
-/// of whoever has no team, and its own only where none of them has one; any other scope's are its own. Hours of different findings overlap: what is automatable
-/// may be out of sprint, too.
+/// of whoever has no team, and its own only where none of them has one; any other scope's are its own. Hours of different
+/// findings overlap: what is automatable may be out of sprint, too.
 pub fn findings(register: &Register, settings: &Settings, evidence: &Evidence) -> Vec<Finding> {
     let of_insight = |insight| findings_of(register, settings, insight, evidence);
     let mut findings: Vec<Finding> = register.insights().flat_map(of_insight).collect();
@@ -178,14 +178,6 @@ pub fn threshold(settings: &Settings, insight: &Insight) -> Option<f64> {
     Some(settings.thresholds.get(&insight.id).copied().unwrap_or(declared))
 }
 
-/// Whether an answer is past its threshold, and how many hours that is; those are `None` where the range has no whole
-/// sprint to say it of.
-pub fn past_threshold(settings: &Settings, insight: &Insight, answer: &Answer) -> Option<Option<HoursPerSprint>> {
-    let threshold = threshold(settings, insight)?;
-    answer.figure.ratio.filter(|ratio| *ratio >= threshold)?;
-    Some(answer.recoverable.or(answer.hours_per_sprint))
-}
-
 /// The insight, and a figure beside it, whose activities add up to what comes back: its own figure, unless it counts
 /// something else than time.
 fn rows_of_recovery<'a>(register: &'a Register, insight: &'a Insight) -> (&'a str, Option<(&'static str, &'a String)>) {
@@ -210,8 +202,8 @@ fn find(
 ) -> Option<Finding> {
     let declared = insight.finding.as_ref()?;
     let threshold = threshold(settings, insight)?;
-    let ratio = answer.figure.ratio?;
-    let hours = past_threshold(settings, insight, answer)??;
+    let ratio = answer.figure.ratio.filter(|ratio| *ratio >= threshold)?;
+    let hours = answer.recoverable.or(answer.hours_per_sprint)?;
     if hours.seconds == 0 || hours.value < settings.least_hours {
         return None;
     }

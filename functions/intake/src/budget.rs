@@ -14,8 +14,8 @@ const RESERVE: Duration = Duration::from_secs(45);
 pub struct Budget(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
 
 impl Budget {
-    /// Until so shortly before `deadline` that what is begun can be ended. A deadline that is over already ends nothing: nobody
-    /// would have begun, as `cargo lambda watch` does when it has compiled for long.
+    /// Until so shortly before `deadline` that what is begun can be ended. One that is over already ends nothing: Lambda
+    /// begins no run after its deadline, but `cargo lambda watch` counts the time that it compiles.
     pub fn until(deadline: SystemTime) -> Self {
         let Ok(left) = deadline.duration_since(SystemTime::now()) else { return Self::default() };
         let end = Instant::now() + left - RESERVE.min(left / 4);

@@ -1,12 +1,11 @@
 //! `wastewalk check`: how a source would be read and what could be measured. Everything is worked out in a folder that is
 //! gone afterwards, by the functions themselves, so what it says is what a run would do; the source is only read.
-#![allow(clippy::print_stdout, reason = "what it prints is what it is run for")]
 
 use std::collections::BTreeMap;
 
 use api::{Request, answer::Answer};
 use chrono_tz::Tz;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use intake::{
     address::Address,
     base::activities,
@@ -23,8 +22,8 @@ use shared::{
 
 use crate::{
     progress::Show,
-    said::say,
-    stack::{Ports, Settings, Stack},
+    said::{Format, say},
+    stack::{Settings, Stack},
     up::work,
 };
 
@@ -47,12 +46,6 @@ pub struct Check {
     /// What is printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Table,
-    Json,
 }
 
 /// What is found out.
@@ -110,17 +103,7 @@ impl Check {
         let time_zone = self.time_zone.or(mapping.time_zone).unwrap_or(Tz::UTC);
         let sections = sections(&mapping, &address).await?;
         let folder = tempfile::tempdir()?;
-        let settings = Settings {
-            data: folder.path().to_owned(),
-            source_url: self.source.clone(),
-            mapping: mapping.clone(),
-            time_zone,
-            classification: None,
-            faults: None,
-            ports: Ports::default(),
-            credentials: None,
-            invoke: None,
-        };
+        let settings = Settings::over(folder.path().to_owned(), self.source.clone(), mapping.clone(), time_zone);
         let stack = Stack::start(settings).await?;
         let run = work(&stack, Show::Nothing).await?.run.map_err(anyhow::Error::msg)?;
         let overview = api::overview(&stack.api, &Request::default()).await?;

@@ -1,5 +1,4 @@
 //! `wastewalk diff`: what another logic says of the same days, and how much of the difference is the rule.
-#![allow(clippy::print_stdout, reason = "what it prints is what it is run for")]
 
 use api::{
     Api, Request,

@@ -1,20 +1,19 @@
 //! `wastewalk intake --dry-run`: what the next run that reads everything would do to each day. The source and the lake are
 //! only read.
-#![allow(clippy::print_stdout, reason = "what it prints is what it is run for")]
 
 use std::path::PathBuf;
 
 use anyhow::bail;
 use chrono::Utc;
 use chrono_tz::Tz;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use intake::{Intake, Rehearsal, Rehearsed, mapping::Mapping, secret::Source};
 use shared::time::LocalDay;
 
 use crate::{
     account::Account,
-    said::say,
-    stack::{Ports, Settings, Stack, pseudonym_key, time_zone_of},
+    said::{Format, say},
+    stack::{Settings, Stack, pseudonym_key, time_zone_of},
 };
 
 /// Says of each day what a run of intake would do to it. A run itself is what the schedule does, or `up --once`.
@@ -48,12 +47,6 @@ pub struct Rehearse {
     format: Format,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Table,
-    Json,
-}
-
 impl Rehearse {
     /// Rehearses, and prints what it found.
     ///
@@ -72,18 +65,9 @@ impl Rehearse {
                 if !self.data.join("s3").is_dir() {
                     bail!("there is nothing in {}; say where with --data DIR", self.data.display());
                 }
-                let stack = Stack::start(Settings {
-                    data: self.data.clone(),
-                    source_url: self.source.clone(),
-                    time_zone: zone.or_else(|| time_zone_of(&self.data)).unwrap_or(Tz::UTC),
-                    mapping,
-                    classification: None,
-                    faults: None,
-                    ports: Ports::default(),
-                    credentials: None,
-                    invoke: None,
-                })
-                .await?;
+                let zone = zone.or_else(|| time_zone_of(&self.data)).unwrap_or(Tz::UTC);
+                let settings = Settings::over(self.data.clone(), self.source.clone(), mapping, zone);
+                let stack = Stack::start(settings).await?;
                 let rehearsal = self.rehearse(&stack.intake).await?;
                 stack.stop().await?;
                 rehearsal

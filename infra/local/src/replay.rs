@@ -1,5 +1,4 @@
 //! `wastewalk replay`: what was refused comes in after the mapping is mended, with the source or without it.
-#![allow(clippy::print_stdout, reason = "what it prints is what it is run for")]
 
 use std::path::PathBuf;
 
@@ -13,7 +12,7 @@ use shared::telemetry::chain;
 use crate::{
     progress::Show,
     said::say,
-    stack::{Ports, Settings, Stack, time_zone_of},
+    stack::{Settings, Stack, time_zone_of},
     up::{Work, settle},
 };
 
@@ -54,18 +53,9 @@ impl Replay {
             );
         }
         let time_zone = self.time_zone.or(mapping.time_zone).or_else(|| time_zone_of(&self.data));
-        let stack = Stack::start(Settings {
-            data: self.data.clone(),
-            source_url: self.source.clone().unwrap_or_default(),
-            mapping,
-            time_zone: time_zone.unwrap_or(Tz::UTC),
-            classification: None,
-            faults: None,
-            ports: Ports::default(),
-            credentials: None,
-            invoke: None,
-        })
-        .await?;
+        let source_url = self.source.clone().unwrap_or_default();
+        let settings = Settings::over(self.data.clone(), source_url, mapping, time_zone.unwrap_or(Tz::UTC));
+        let stack = Stack::start(settings).await?;
         let read = match &self.source {
             None => None,
             Some(_) => match stack.read_source().await {

@@ -2,7 +2,6 @@
 //!
 //! Only what can be computed again goes: contributions and annotations, never a base object. `wastewalk rewind --as-of` brings
 //! it back.
-#![allow(clippy::print_stdout, reason = "what it prints is what it is run for")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -2,7 +2,6 @@
 //!
 //! It uploads base objects onto themselves. Every function that is woken by that does its work again; the source is never
 //! asked. What the older logic said stays where it is, and both can be compared.
-#![allow(clippy::print_stdout, reason = "what it prints is what it is run for")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,7 +28,7 @@ use crate::{
     account::{Account, Deployed},
     progress::{Progress, Show},
     said::say,
-    stack::{Ports, Settings, Stack, time_zone_of},
+    stack::{Settings, Stack, time_zone_of},
     up::classification,
 };
 
@@ -297,15 +296,8 @@ pub async fn stack_over(folder: &Folder) -> anyhow::Result<Stack> {
     let mapping = Mapping::load(&folder.mapping)?;
     let time_zone = folder.time_zone.or(mapping.time_zone).or_else(|| time_zone_of(&folder.data));
     Stack::start(Settings {
-        data: folder.data.clone(),
-        source_url: String::new(),
-        time_zone: time_zone.unwrap_or(Tz::UTC),
-        mapping,
         classification: classification(folder.classification.as_deref())?,
-        faults: None,
-        ports: Ports::default(),
-        credentials: None,
-        invoke: None,
+        ..Settings::over(folder.data.clone(), String::new(), mapping, time_zone.unwrap_or(Tz::UTC))
     })
     .await
 }

@@ -5,6 +5,13 @@ use std::{
     io::{ErrorKind, Write},
 };
 
+/// As what a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Json,
+}
+
 /// Prints a line.
 macro_rules! say {
     ($($argument:tt)*) => { $crate::said::line(format_args!($($argument)*)) };

@@ -78,6 +78,23 @@ pub struct Settings {
     pub invoke: Option<Uri>,
 }
 
+impl Settings {
+    /// A stack over the folder `data`, all of it in this process, as this program was built.
+    pub fn over(data: PathBuf, source_url: String, mapping: Mapping, time_zone: Tz) -> Self {
+        Self {
+            data,
+            source_url,
+            mapping,
+            time_zone,
+            classification: None,
+            faults: None,
+            ports: Ports::default(),
+            credentials: None,
+            invoke: None,
+        }
+    }
+}
+
 /// Ports on 127.0.0.1.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Ports {

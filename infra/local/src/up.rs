@@ -1,5 +1,4 @@
 //! `wastewalk up`: the whole way of a record on one machine, then the page.
-#![allow(clippy::print_stdout, reason = "what it prints is what it is run for")]
 
 use std::{
     collections::BTreeSet,
@@ -27,7 +26,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono_tz::Tz;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use hyper::Uri;
 use intake::{address::Address, mapping::Mapping, record::RunRecord};
 use shared::{lake::LakeKey, settings::setting, telemetry::chain};
@@ -37,7 +36,7 @@ use crate::{
     demo,
     progress::{Progress, Reading, Show},
     s3::Credentials,
-    said::{say, shown},
+    said::{Format, say, shown},
     stack::{Ports, Settings, Stack, pseudonym_key},
 };
 
@@ -96,12 +95,6 @@ pub struct Up {
     quiet: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Table,
-    Json,
-}
-
 /// Whoever looks at the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Viewer(Option<String>);
@@ -145,15 +138,11 @@ impl Up {
         let source_url = self.source_url().await?;
         let address: Address = source_url.parse()?;
         let settings = Settings {
-            data: self.data.clone(),
-            source_url,
-            mapping,
-            time_zone,
             classification: classification(self.classification.as_deref())?,
-            faults: None,
             ports: self.ports(),
             credentials: self.credentials(),
             invoke: self.invoke.clone(),
+            ..Settings::over(self.data.clone(), source_url, mapping, time_zone)
         };
         let (access, who) = self.access(listener.as_ref())?;
         let mut stack = Stack::start(settings).await?;

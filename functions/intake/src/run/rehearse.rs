@@ -49,7 +49,8 @@ pub struct Rehearsal {
 }
 
 impl Intake {
-    /// Says what a run that reads everything would do to the days that are asked for. Reads the source and the lake, and writes nothing.
+    /// Says what a run that reads everything would do to the days that are asked for. Reads the source and the lake, and
+    /// writes nothing.
     ///
     /// # Errors
     /// What would stop the run.
