@@ -1,6 +1,6 @@
 //! A deployment that shall not know people by name: nothing of theirs reaches the lake, and every figure is the same.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use intake::{mapping::Mapping, quarantine, record::Reading};
 use serde_json::{Value, json};
 use shared::{
@@ -190,11 +190,9 @@ async fn what_is_refused_under_pseudonyms_is_replayed_without_source_cursor_and_
     house.read_by(Mapping::parse("m.toml", &mended)?);
     let mut stack = alone(&house).await?;
     let before = files(&house.lake())?;
-    for other in [None, Some(key(8)?)] {
-        stack.intake.pseudonyms = other;
-        let refused = stack.intake.replay("2026-03-07T10:00:00Z".parse()?).await.unwrap_err();
-        assert!(refused.to_string().contains("under this key of the pseudonyms"), "{refused}");
-    }
+    stack.intake.pseudonyms = Some(key(8)?);
+    let refused = stack.intake.replay("2026-03-07T10:00:00Z".parse()?).await.unwrap_err();
+    assert!(refused.to_string().contains("under this key of the pseudonyms"), "{refused}");
     stack.intake.pseudonyms = Some(key(7)?);
     stack.intake.mapping =
         Mapping::parse("m.toml", &mended.replacen("[users.columns]", "personal = [\"team_id\"]\n[users.columns]", 1))?;
@@ -210,5 +208,41 @@ async fn what_is_refused_under_pseudonyms_is_replayed_without_source_cursor_and_
     assert_eq!((&landed["4"]["user_id"], &landed["4"]["note"]), (&json!(pseudonym(&key(7)?, "1")), &json!(null)));
     assert!(landed["4"]["source_row"].as_str().is_some_and(|row| row.contains("05.03.2026")), "{landed}");
     assert!(!texts(&stack).await?.contains("Trillian"));
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_with_pseudonyms_is_not_written_without_their_key_whatever_the_table_knows() -> anyhow::Result<()> {
+    let house = House::of(SMALL).await?;
+    let captured = || -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+        Ok(files(&house.lake())?.into_iter().filter(|(name, _)| !name.starts_with("runs/")).collect())
+    };
+    let refused = async |stack: &Stack, hour: u32| -> anyhow::Result<()> {
+        let (before, now) = (captured()?, format!("2026-03-09T{hour:02}:00:00Z").parse()?);
+        for error in [
+            stack.intake.run(now).await.unwrap_err(),
+            stack.intake.replay(now + chrono::TimeDelta::minutes(1)).await.unwrap_err(),
+            stack.intake.rehearse(|_| true, now).await.unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("there is no key for them now"), "{error}");
+        }
+        ensure!(captured()? == before, "a refused run wrote");
+        Ok(())
+    };
+    let mut stack = alone(&house).await?;
+    stack.intake.pseudonyms = Some(key(7)?);
+    stack.intake.run("2026-03-08T10:00:00Z".parse()?).await?;
+    house.execute("UPDATE activities SET note = 'Trillian', updated_at = '2026-03-08T11:00:00Z' WHERE id = 1").await?;
+    stack.intake.pseudonyms = None;
+    // The watermark knows; then the lake alone.
+    refused(&stack, 8).await?;
+    stack.stop().await?;
+    house.lose_table()?;
+    let mut stack = alone(&house).await?;
+    refused(&stack, 9).await?;
+    assert!(!texts(&stack).await?.contains("Trillian"));
+    // Another key makes other pseudonyms, and no names.
+    stack.intake.pseudonyms = Some(key(8)?);
+    stack.intake.run("2026-03-10T10:00:00Z".parse()?).await?;
     stack.stop().await
 }

@@ -1,7 +1,7 @@
 //! Sorting any number of activities into days, and sealing each day as one file. Memory is bounded: what does not fit
 //! is sorted on disk.
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use chrono::{DateTime, Utc};
 use parquet::errors::ParquetError;
@@ -15,7 +15,6 @@ use shared::{
 use crate::{
     keys::Claims,
     positions::Positions,
-    provenance,
     sort::{SortError, Weighed, sorted},
     translate::Rejected,
 };
@@ -84,9 +83,9 @@ pub enum Output {
     Rejected(LocalDay, Box<Rejected>),
 }
 
-/// Sorts `activities` and hands each day on as soon as it is sealed. Blocks; run it beside the reader.
+/// Sorts `activities` and hands each day on as soon as it is sealed, with this footer. Blocks; run it beside the reader.
 pub fn seal_days(
-    source: &str,
+    footer: &BTreeMap<String, String>,
     activities: impl Iterator<Item = Placed>,
     mut emit: impl FnMut(Output) -> Result<(), DaysError>,
 ) -> Result<(), DaysError> {
@@ -120,7 +119,7 @@ pub fn seal_days(
                 if let Some(finished) = other {
                     emit(finished.seal()?)?;
                 }
-                OpenDay::new(source, placed.day)?
+                OpenDay::new(footer, placed.day)?
             }
         };
         open.push(*placed.activity)?;
@@ -133,8 +132,8 @@ pub fn seal_days(
 }
 
 /// The file of a day that has no rows any more.
-pub fn empty_day(source: &str) -> Result<Sealed, ParquetError> {
-    Writer::new(SCHEMA.clone(), &provenance(source))?.finish()
+pub fn empty_day(footer: &BTreeMap<String, String>) -> Result<Sealed, ParquetError> {
+    Writer::new(SCHEMA.clone(), footer)?.finish()
 }
 
 /// About how many bytes of memory an activity takes.
@@ -150,8 +149,8 @@ struct OpenDay {
 }
 
 impl OpenDay {
-    fn new(source: &str, day: LocalDay) -> Result<Self, ParquetError> {
-        let writer = Writer::new(SCHEMA.clone(), &provenance(source))?;
+    fn new(footer: &BTreeMap<String, String>, day: LocalDay) -> Result<Self, ParquetError> {
+        let writer = Writer::new(SCHEMA.clone(), footer)?;
         Ok(Self { day, writer, batch: Vec::new(), batch_bytes: 0 })
     }
 

@@ -13,6 +13,7 @@ pub mod lease;
 pub mod mapping;
 pub mod personal;
 mod positions;
+mod provenance;
 pub mod quarantine;
 pub mod record;
 mod restrict;
@@ -29,8 +30,6 @@ pub use run::{
     rehearse::{Rehearsal, Rehearsed},
 };
 
-use std::collections::BTreeMap;
-
 use aws_sdk_secretsmanager::Client;
 use chrono::Utc;
 use shared::{
@@ -44,11 +43,6 @@ use personal::{PseudonymKeyError, key_from_env};
 use record::RunRecord;
 use secret::Source;
 use watermark::Pace;
-
-/// What the footer of every captured file says of its origin: the source, and neither run nor clock.
-fn provenance(source: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([("wastewalk.source".to_owned(), source.to_owned())])
-}
 
 /// The environment of the function lacks something, or names a mapping that is wrong.
 #[derive(Debug, thiserror::Error)]

@@ -23,7 +23,6 @@ use shared::{
 };
 
 use crate::{
-    provenance,
     sort::{SortError, Weighed, sorted},
     translate::Rejected,
 };
@@ -37,9 +36,6 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let names = ["entity", "key", "reason", "field", "message", "source_row"];
     Arc::new(Schema::new(names.map(|name| Field::new(name, DataType::Utf8, false)).to_vec()))
 });
-
-/// What of a file's footer says under which key people have pseudonyms in it.
-const HIDDEN: &str = "wastewalk.pseudonyms";
 
 /// Quarantine could not be kept.
 #[derive(Debug, thiserror::Error)]
@@ -82,11 +78,6 @@ impl From<Rejected> for Row {
             message,
         }
     }
-}
-
-/// Under which key people have pseudonyms in a quarantine file, as [`shared::lake::Lake::fetch`] gave it for `key`.
-pub fn hidden(key: &LakeKey, file: File) -> Result<Option<String>, LakeError> {
-    Ok(Reader::open(key, file)?.metadata(HIDDEN).map(str::to_owned))
 }
 
 /// The rows of a quarantine file, as [`shared::lake::Lake::fetch`] gave it for `key`, one after the other.
@@ -149,12 +140,9 @@ impl Quarantine {
         self.of_entity.contains_key(&entity)
     }
 
-    /// Seals what there is of `entity`, nothing included; `hidden` says [under which key](crate::personal::hidden_under) people
-    /// have pseudonyms in it. Blocks.
-    pub fn seal(&mut self, source: &str, hidden: Option<String>, entity: Entity) -> Result<Sealed, QuarantineError> {
-        let mut footer = provenance(source);
-        footer.extend(hidden.map(|hidden| (HIDDEN.to_owned(), hidden)));
-        let mut writer = Writer::new(SCHEMA.clone(), &footer)?;
+    /// Seals what there is of `entity`, nothing included, with this footer. Blocks.
+    pub fn seal(&mut self, footer: &BTreeMap<String, String>, entity: Entity) -> Result<Sealed, QuarantineError> {
+        let mut writer = Writer::new(SCHEMA.clone(), footer)?;
         let mut failed = None;
         let mut batch: Vec<Row> = Vec::new();
         let mut bytes = 0;

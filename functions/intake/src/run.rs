@@ -37,7 +37,7 @@ use crate::{
     mapping::{CURSOR, Database, EntityMapping, MEMBERSHIPS, Mapping, MappingError},
     personal::{Veil, can_be_hidden, hidden_under},
     positions::{Index, Positions, PositionsError},
-    provenance,
+    provenance::{self, hidden},
     quarantine::{Quarantine, QuarantineError, Row},
     record::{Counts, Days, Reading, RunRecord, Versions},
     restrict::Restriction,
@@ -95,6 +95,12 @@ pub enum IntakeError {
          source once, and replay what is refused then"
     )]
     OtherPseudonyms,
+    /// People have pseudonyms in the lake, and there is no key.
+    #[error(
+        "people have pseudonyms in this lake, and there is no key for them now, so nothing was read; set PSEUDONYM_SECRET_ARN, or \
+         PSEUDONYM_KEY_FILE on this machine, as it was. To know people by name, start with a lake that is empty"
+    )]
+    NoPseudonymKey,
     /// There was no time for a single day.
     #[error(
         "the time was over before any day was written that is new, and the next run would come no further; give the function \
@@ -211,15 +217,21 @@ impl Intake {
         self.pseudonyms.as_ref().map(|key| hidden_under(key, &self.mapping))
     }
 
+    /// The footer of everything that is captured.
+    fn footer(&self) -> BTreeMap<String, String> {
+        provenance::footer(&self.mapping.name, self.hidden_under())
+    }
+
     async fn attempt(&self, now: DateTime<Utc>, from: Input) -> Result<RunRecord, IntakeError> {
         let begun = Instant::now();
         let newest = self.captured().await?;
         let newest_generation = newest.values().map(|captured| captured.generation).max();
         let lease = self.leases.acquire(newest_generation, now).await?;
         let mut run = Run::new(self, newest, lease.generation, now, &from);
-        let outcome = match from {
-            Input::Source => run.capture(&lease).await,
-            Input::Quarantine => run.replay().await,
+        let outcome = match (run.keeps_pseudonyms(lease.watermark.as_ref()).await, from) {
+            (Ok(()), Input::Source) => run.capture(&lease).await,
+            (Ok(()), Input::Quarantine) => run.replay().await,
+            (refused, _) => refused,
         };
         if let Err(error) = &outcome {
             run.record.failed = Some(chain(error));
@@ -268,6 +280,11 @@ impl Captured {
         let Partition { day, generation } = key.partition()?;
         Some((day, Self { generation, sha256: key.sha256()? }))
     }
+
+    fn key(self, day: LocalDay) -> LakeKey {
+        let Self { generation, sha256 } = self;
+        LakeKey::Activities { partition: Partition { day, generation }, sha256 }
+    }
 }
 
 /// By section of the mapping: what its SELECT yields.
@@ -291,14 +308,14 @@ struct Sorting {
 }
 
 impl Sorting {
-    fn start(source: &str) -> Self {
+    /// With the footer of every day.
+    fn start(footer: BTreeMap<String, String>) -> Self {
         let (to_sorter, mut placed) = mpsc::channel::<Placed>(64);
         let (to_publisher, sealed) = mpsc::channel::<Output>(4);
-        let source = source.to_owned();
         let sorter = tokio::task::spawn_blocking(move || {
             let activities = std::iter::from_fn(move || placed.blocking_recv());
             let emit = |output| to_publisher.blocking_send(output).map_err(|_| DaysError::Stopped);
-            seal_days(&source, activities, emit)
+            seal_days(&footer, activities, emit)
         });
         Self { to_sorter, sealed, sorter }
     }
@@ -374,6 +391,28 @@ impl<'a> Run<'a> {
             stopped: false,
             refused_on: None,
         }
+    }
+
+    /// Refuses a run without the key where people have pseudonyms: by the watermark, or by the newest files if the table knows
+    /// nothing of this lake as it is.
+    async fn keeps_pseudonyms(&self, watermark: Option<&Watermark>) -> Result<(), IntakeError> {
+        let Intake { lake, pseudonyms, .. } = self.intake;
+        if pseudonyms.is_some() {
+            return Ok(());
+        }
+        let conditions = watermark.map(|watermark| &watermark.conditions);
+        if let Some(known) = conditions.filter(|known| known.lake == of_lake(&self.newest)) {
+            return if known.pseudonyms.is_some() { Err(IntakeError::NoPseudonymKey) } else { Ok(()) };
+        }
+        let day = self.newest.iter().max_by_key(|(_, captured)| captured.generation);
+        let day = day.map(|(day, captured)| captured.key(*day));
+        let users = lake.list(&format!("dimensions/{}/", Entity::Users.name()), None).await?.pop();
+        for key in day.into_iter().chain(users.map(|users| users.key)) {
+            if hidden(&key, lake.fetch(&key).await?)?.is_some() {
+                return Err(IntakeError::NoPseudonymKey);
+            }
+        }
+        Ok(())
     }
 
     /// Opens the source, if the mapping fits it.
@@ -532,7 +571,7 @@ impl<'a> Run<'a> {
     }
 
     fn seal_dimension(&self, entity: Entity, members: &[Member]) -> Result<Sealed, ParquetError> {
-        let mut writer = Writer::new(dimension::schema(entity), &provenance(&self.intake.mapping.name))?;
+        let mut writer = Writer::new(dimension::schema(entity), &self.intake.footer())?;
         writer.write(&dimension::to_batch(entity, members).map_err(ParquetError::from)?)?;
         writer.finish()
     }
@@ -658,7 +697,7 @@ impl<'a> Run<'a> {
         translator: &ActivityTranslator<'_>,
         veil: &Veil<'_>,
     ) -> Result<Sorting, IntakeError> {
-        let sorting = Sorting::start(&self.intake.mapping.name);
+        let sorting = Sorting::start(self.intake.footer());
         let mut records = snapshot.records(&read.select, read.names());
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
@@ -755,7 +794,7 @@ impl<'a> Run<'a> {
         seen: &BTreeSet<LocalDay>,
         among: Option<&BTreeSet<LocalDay>>,
     ) -> Result<(), IntakeError> {
-        let empty = empty_day(&self.intake.mapping.name)?;
+        let empty = empty_day(&self.intake.footer())?;
         let read = |day: &LocalDay| among.is_none_or(|among| among.contains(day));
         let gone = self
             .newest
@@ -780,8 +819,7 @@ impl<'a> Run<'a> {
             if !self.rejected.has(entity) && self.intake.lake.list(&prefix, None).await?.is_empty() {
                 continue;
             }
-            let hidden = self.intake.hidden_under();
-            let sealed = self.rejected.seal(&self.intake.mapping.name, hidden, entity)?;
+            let sealed = self.rejected.seal(&self.intake.footer(), entity)?;
             let (generation, sha256) = (self.record.generation, sealed.sha256);
             self.keep(&prefix, LakeKey::Quarantine { entity, generation, sha256 }, &sealed).await?;
         }

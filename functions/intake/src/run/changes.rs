@@ -143,7 +143,7 @@ impl Run<'_> {
             }
         }
 
-        let sorting = Sorting::start(&self.intake.mapping.name);
+        let sorting = Sorting::start(self.intake.footer());
         let mut seen: HashSet<Digest> = changed.keys().copied().collect();
         if !days.is_empty() {
             let Some(select) = source.on_days(&days) else { return Ok(Err(NOT_COMPARED)) };
@@ -262,8 +262,7 @@ impl Run<'_> {
             return Ok(Ok(()));
         }
         let Some(captured) = self.newest.get(&day) else { return Ok(Ok(())) };
-        let partition = Partition { day, generation: captured.generation };
-        let key = LakeKey::Activities { partition, sha256: captured.sha256 };
+        let key = captured.key(day);
         let file = self.intake.lake.fetch(&key).await?;
         let columns = changed.is_none().then_some(&["activity_id"][..]);
         for batch in Reader::open(&key, file)?.batches(columns)? {

@@ -80,6 +80,7 @@ fn contents(key: &LakeKey, file: File) -> Result<HashMap<Digest, Digest>, Intake
 
 impl Run<'_> {
     async fn rehearse(&mut self, days: impl Fn(&LocalDay) -> bool) -> Result<Rehearsal, IntakeError> {
+        self.keeps_pseudonyms(None).await?;
         let (mut snapshot, columns, _) = self.open(&Versions::new()).await?;
         let mut captured = BTreeMap::new();
         for entity in [Entity::Teams, Entity::Users, Entity::Sprints, Entity::Stereotypes] {
@@ -153,8 +154,7 @@ impl Run<'_> {
 
     /// What the lake holds of a day.
     async fn held(&self, day: LocalDay, was: Option<Captured>) -> Result<HashMap<Digest, Digest>, IntakeError> {
-        let Some(Captured { generation, sha256 }) = was else { return Ok(HashMap::new()) };
-        let key = LakeKey::Activities { partition: Partition { day, generation }, sha256 };
+        let Some(key) = was.map(|captured| captured.key(day)) else { return Ok(HashMap::new()) };
         let file = self.intake.lake.fetch(&key).await?;
         contents(&key, file)
     }

@@ -9,7 +9,7 @@ use shared::{
     activity::Activity,
     column::Columns,
     dimension::{self, Member},
-    lake::{Entity, LakeError, LakeKey, Partition, parquet_file::Reader},
+    lake::{Entity, LakeError, LakeKey, parquet_file::Reader},
 };
 
 use super::{Intake, IntakeError, Run, Sorting, Waiting};
@@ -18,7 +18,8 @@ use crate::{
     days::Placed,
     mapping::EntityMapping,
     personal::Veil,
-    quarantine::{Row, hidden, rows},
+    provenance::hidden,
+    quarantine::{Row, rows},
     source::Record,
     translate::{ActivityTranslator, Dimensions, Rejected, Translated, dimension as translate_dimension, key},
 };
@@ -134,7 +135,7 @@ impl Run<'_> {
         }
         let taken = self.taken(keys).await?;
 
-        let Sorting { to_sorter, sealed, sorter } = Sorting::start(&intake.mapping.name);
+        let Sorting { to_sorter, sealed, sorter } = Sorting::start(intake.footer());
         for row in refused.iter().map(Refused::rows).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
             let row = self.let_through(row?);
             self.record.counts.read += 1;
@@ -159,8 +160,7 @@ impl Run<'_> {
         }
         for day in days {
             let Some(captured) = self.newest.get(&day) else { continue };
-            let partition = Partition { day, generation: captured.generation };
-            let base = LakeKey::Activities { partition, sha256: captured.sha256 };
+            let base = captured.key(day);
             let file = intake.lake.fetch(&base).await?;
             for batch in Reader::open(&base, file)?.batches(None)? {
                 for activity in activities(&base, &batch?)? {
@@ -184,8 +184,7 @@ impl Run<'_> {
             return Ok(taken);
         }
         for (day, captured) in &self.newest {
-            let partition = Partition { day: *day, generation: captured.generation };
-            let base = LakeKey::Activities { partition, sha256: captured.sha256 };
+            let base = captured.key(*day);
             let file = self.intake.lake.fetch(&base).await?;
             for batch in Reader::open(&base, file)?.batches(Some(&["activity_id"]))? {
                 let batch = batch?;
