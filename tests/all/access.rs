@@ -322,5 +322,20 @@ async fn whoever_may_not_see_the_organisation_is_led_to_what_they_may_see() -> a
     assert_eq!(own["days"][0]["rows"], Value::Null);
     let all = json_of(&seen_by(&stack, Caller::demo(None, 5)), "/v1/lineage?insight=automatable&scope=team:1").await?;
     assert_eq!(all["days"][0]["rows"], json!(7));
+    stack.stop().await?;
+
+    // Two have worked in the whole organisation, and one of their team has not, so that not even they see it.
+    let house = House::of(wastewalk_tests::SCHEMA).await?;
+    house
+        .execute(&PAIR.replace("(6, 1, 'F', 'UTC')", "(6, 1, 'F', 'UTC'), (8, 2, 'H', 'UTC'), (9, 2, 'I', 'UTC')"))
+        .await?;
+    house.execute("DELETE FROM activities WHERE id NOT IN (7, 8)").await?;
+    let (stack, _) = house.worked().await?;
+    let two = seen_by(&stack, member("7"));
+    let request = Request::builder().uri("/").body(Body::empty())?;
+    let response = two.clone().oneshot(request).await?;
+    let to = response.headers().get(header::LOCATION).context("led elsewhere")?.to_str()?;
+    assert_eq!((to, ask(&two, "/?scope=team:2", None).await?.status), ("/?scope=person:7", 403));
+    ensure!(ask(&two, to, None).await?.status == 200, "{to}");
     stack.stop().await
 }

@@ -20,7 +20,8 @@ pub struct Sprint {
     pub name: String,
     /// Whose it is; `None` where the source has one sprint for every team.
     pub team: Option<String>,
-    /// Every local day that it touches, in the organisation's zone; `None` where the source does not say.
+    /// Every local day that it touches, in the organisation's zone; `None` where the source does not say, or it ends when it
+    /// starts.
     pub days: Option<Range>,
 }
 
@@ -128,8 +129,13 @@ impl Directory {
 
     /// The sprints with a day in `range`, of `team` or of any, by id.
     pub fn sprints_in(&self, range: Range, team: Option<&str>) -> impl Iterator<Item = (&String, &Sprint)> {
+        self.sprints_beside(range, team).filter(|(_, sprint)| sprint.days.is_some())
+    }
+
+    /// The same, and those that have no days: there may be rows in them all the same.
+    pub fn sprints_beside(&self, range: Range, team: Option<&str>) -> impl Iterator<Item = (&String, &Sprint)> {
         self.sprints.iter().filter(move |(_, sprint)| {
-            sprint.days.is_some_and(|days| days.touches(range)) && team.is_none_or(|team| sprint.is_of(team))
+            sprint.days.is_none_or(|days| days.touches(range)) && team.is_none_or(|team| sprint.is_of(team))
         })
     }
 }

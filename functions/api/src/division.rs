@@ -148,8 +148,8 @@ fn teams_in_sprint(evidence: &Evidence) -> Vec<Division<'_>> {
     teams
 }
 
-/// The sprints in the range that the group has rows in, in order of time; with `team` only its own. An organisation's
-/// are those of every team.
+/// The sprints in the range that the group has rows in, in order of time, those without days first; with `team` only its
+/// own. An organisation's are those of every team.
 pub fn sprints<'a>(group: &Group<'a>, team: Option<&str>) -> Vec<Division<'a>> {
     let Some(range) = group.range else { return Vec::new() };
     let mut cells: BTreeMap<&str, Vec<&Cell>> = BTreeMap::new();
@@ -172,7 +172,7 @@ pub fn sprints<'a>(group: &Group<'a>, team: Option<&str>) -> Vec<Division<'a>> {
         Scope::Team(id) => sprints_hidden_in_team(id, group.days, group.directory, range, group.quorum),
         _ => BTreeSet::new(),
     };
-    let mut sprints: Vec<_> = group.directory.sprints_in(range, team).collect();
+    let mut sprints: Vec<_> = group.directory.sprints_beside(range, team).collect();
     sprints.sort_by_key(|(id, sprint)| (sprint.days.map(|days| days.from), *id));
     let listed: Vec<&str> = sprints.iter().map(|(id, _)| id.as_str()).collect();
     let mut siblings: Vec<Vec<&Cell>> = vec![Vec::new(); listed.len() + 1];
@@ -325,4 +325,28 @@ pub fn kinds(group: &Group) -> (Vec<Kind>, usize) {
     let mut kinds: Vec<Kind> = cells.into_iter().map(kind).collect();
     kinds.sort_by_key(|kind| std::cmp::Reverse(kind.work_seconds));
     (kinds, hidden.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sample::{HOUR, evidence, named, row, sprint};
+
+    #[test]
+    fn a_sprint_without_days_is_listed_where_it_has_rows() {
+        let rows = [row("2026-01-05", "p", "1", "s", HOUR), row("2026-01-06", "p", "1", "nil", 2 * HOUR)];
+        let sprints = [
+            sprint("s", "1", "2026-01-05", "2026-01-19"),
+            sprint("nil", "1", "2026-01-06", "2026-01-06"),
+            sprint("idle", "1", "2026-01-07", "2026-01-07"),
+        ];
+        for scope in ["org", "team:1", "person:p"] {
+            let evidence = evidence(scope, ("2026-01-05", "2026-01-19"), &rows, &[named("1", "One")], &sprints);
+            let listed = super::sprints(&evidence.group(), None);
+            let listed: Vec<_> = listed
+                .iter()
+                .map(|sprint| (sprint.name.as_str(), sprint.complete, sprint.work().unwrap_or_default().seconds))
+                .collect();
+            assert_eq!(listed, [("NIL", false, 2 * HOUR), ("S", true, HOUR)], "{scope}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::{
     answer::{Answer, StereotypeFigure},
     evidence::{Evidence, Group},
-    figure::Status,
+    figure::{Figure, Status},
     hours::Basis,
     openapi,
     selection::{Selection, parameters, written},
@@ -172,6 +172,42 @@ pub fn findings_of(register: &Register, settings: &Settings, insight: &Insight, 
     findings
 }
 
+/// Findings, and a sentence that says why there are none.
+pub fn findings_or_why_not(
+    register: &Register,
+    settings: &Settings,
+    evidence: &Evidence,
+) -> (Vec<Finding>, &'static str) {
+    let findings = findings(register, settings, evidence);
+    let why = if findings.is_empty() { silence(register, settings, evidence) } else { "" };
+    (findings, why)
+}
+
+fn silence(register: &Register, settings: &Settings, evidence: &Evidence) -> &'static str {
+    let groups: Vec<Group> =
+        evidence.team_groups().chain([evidence.group()]).filter(|group| !group.is_hidden()).collect();
+    let mut why = "Nothing here is past its threshold.";
+    for insight in register.insights() {
+        for group in &groups {
+            let answer = Answer::of(register, insight, group);
+            if !is_past(&answer.figure, threshold(settings, insight)) {
+                continue;
+            }
+            if answer.recoverable.or(answer.hours_per_sprint).is_none() {
+                return "Something here is past its threshold. How many hours a sprint that is can be said once these days hold \
+                        a whole sprint.";
+            }
+            why = "Something here is past its threshold, but too small to be worth a word.";
+        }
+    }
+    why
+}
+
+/// Whether a figure is past a threshold.
+pub fn is_past(figure: &Figure, threshold: Option<f64>) -> bool {
+    figure.ratio.zip(threshold).is_some_and(|(ratio, threshold)| ratio >= threshold)
+}
+
 /// From where on an insight is a finding.
 pub fn threshold(settings: &Settings, insight: &Insight) -> Option<f64> {
     let declared = insight.finding.as_ref()?.threshold;
@@ -202,7 +238,7 @@ fn find(
 ) -> Option<Finding> {
     let declared = insight.finding.as_ref()?;
     let threshold = threshold(settings, insight)?;
-    let ratio = answer.figure.ratio.filter(|ratio| *ratio >= threshold)?;
+    let ratio = answer.figure.ratio.filter(|_| is_past(&answer.figure, Some(threshold)))?;
     let hours = answer.recoverable.or(answer.hours_per_sprint)?;
     if hours.seconds == 0 || hours.value < settings.least_hours {
         return None;
@@ -391,7 +427,24 @@ mod tests {
         let both = ["One team: 2.0 h a sprint automatable (22 %)", "Two team: 8.3 h per 10 days automatable (100 %)"];
         assert_eq!(headlines(&Settings::default()), both);
         assert_eq!(headlines(&Settings { least_hours: 2.1, ..Settings::default() }), both[1..]);
-        assert_eq!(headlines(&Settings { least_hours: 9.0, ..Settings::default() }), [""; 0]);
+        let deaf = Settings { least_hours: 9.0, ..Settings::default() };
+        assert_eq!(headlines(&deaf), [""; 0]);
+        let why = findings_or_why_not(&register(), &deaf, &evidence).1;
+        assert_eq!(why, "Something here is past its threshold, but too small to be worth a word.");
+    }
+
+    #[test]
+    fn silence_says_whether_anything_is_past_its_threshold() {
+        // The organisation's share is below the threshold, and one team's above it, in a sprint that goes on.
+        let rows = [row("2026-01-05", "p", "1", "s", HOUR).automatable(), row("2026-01-05", "q", "2", "t", 99 * HOUR)];
+        let sprints = [sprint("s", "1", "2026-01-05", "2026-02-19"), sprint("t", "2", "2026-01-05", "2026-01-19")];
+        let teams = [named("1", "One"), named("2", "Two")];
+        let why = |rows: &[crate::sample::Row]| {
+            let evidence = evidence("org", ("2026-01-05", "2026-01-19"), rows, &teams, &sprints);
+            findings_or_why_not(&register(), &Settings::default(), &evidence).1
+        };
+        assert!(why(&rows).starts_with("Something here is past its threshold. How many hours"));
+        assert_eq!(why(&rows[1..]), "Nothing here is past its threshold.");
     }
 
     #[test]

@@ -155,19 +155,24 @@ pub struct Overview {
     pub insights: Vec<Answer>,
     /// What stands out, most recoverable hours first.
     pub findings: Vec<Finding>,
+    /// Why there is nothing, if so, in a sentence.
+    #[serde(skip)]
+    pub silence: &'static str,
 }
 
 impl Overview {
     /// Computes it.
     pub fn of(register: &Register, settings: &Settings, evidence: &Evidence) -> Self {
         let group = evidence.group();
+        let (findings, silence) = finding::findings_or_why_not(register, settings, evidence);
         Self {
             selection: evidence.selection(),
             logic: evidence.logic.clone(),
             logics: evidence.logics(),
             data_as_of: evidence.data_as_of,
             insights: register.insights().map(|insight| Answer::of(register, insight, &group)).collect(),
-            findings: finding::findings(register, settings, evidence),
+            findings,
+            silence,
         }
     }
 }

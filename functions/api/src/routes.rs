@@ -1,6 +1,6 @@
 //! The router: addresses to answers.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -711,22 +711,29 @@ async fn shown(api: &Api, uri: &Uri, page: Result<Response, Problem>) -> Respons
     }
 }
 
-/// The same page of what a member may see, if they did not say whose and the organisation's is hidden from them.
+/// The same page of the first of their teams that a member may see, or else of their own work, if they did not say whose and
+/// the organisation's is hidden from them.
 async fn elsewhere(api: &Api, uri: &Uri, problem: &Problem) -> Option<String> {
     let Sight::Member(member) = &api.caller.sight else { return None };
     let given = given(uri).ok()?;
     if problem.status != StatusCode::FORBIDDEN || given.iter().any(|(name, _)| name == "scope") {
         return None;
     }
-    let own_rows = || member.person.clone().map(Scope::Person);
-    let scope = match uri.path() {
-        page::COMPARISON => own_rows(),
-        _ => member.team_to_show(&*api.directory(None).await.ok()?).map(Scope::Team).or_else(own_rows),
+    let teams = match uri.path() {
+        page::COMPARISON => BTreeSet::new(),
+        _ => member.teams_in(&*api.directory(None).await.ok()?),
     };
-    let request = Request { scope: scope?, ..Request::default() };
-    let further: Vec<(&str, &str)> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let further = parameters(&further);
-    Some(format!("{}{}{}", uri.path(), request.query(), further))
+    for scope in teams.into_iter().map(Scope::Team).chain(member.person.clone().map(Scope::Person)) {
+        let further: Vec<(&str, &str)> = given.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let whose = Request::default().of(scope.clone()).query();
+        let mut asked = given.clone();
+        asked.retain(|(name, _)| matches!(name.as_str(), "sprint" | "from" | "to" | "logic" | "as_of"));
+        asked.push(("scope".to_owned(), scope.to_string()));
+        if Evidence::read(api, &Request::parse(&asked).ok()?, false).await.is_ok() {
+            return Some(format!("{}{whose}{}", uri.path(), parameters(&further)));
+        }
+    }
+    None
 }
 
 /// What a page is asked for. A form sends the fields that were left blank, too.

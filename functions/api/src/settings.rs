@@ -61,7 +61,13 @@ impl std::str::FromStr for Thresholds {
             let threshold: f64 = threshold.trim().parse().map_err(|_| ())?;
             (threshold.is_finite() && threshold >= 0.0).then(|| (insight.trim().to_owned(), threshold)).ok_or(())
         };
-        text.split(',').filter(|pair| !pair.trim().is_empty()).map(one).collect::<Result<_, ()>>().map(Self)
+        let mut thresholds = BTreeMap::new();
+        for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
+            let (insight, threshold) = one(pair)?;
+            // Of two nobody knows which one is meant.
+            thresholds.insert(insight, threshold).is_none().then_some(()).ok_or(())?;
+        }
+        Ok(Self(thresholds))
     }
 }
 
@@ -77,7 +83,7 @@ impl Settings {
     /// The same from any source of variables.
     pub fn read(register: &Register, variable: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
         let default = Self::default();
-        let pairs = "insights with their thresholds, such as automatable=0.05,juggling=4";
+        let pairs = "insights with their thresholds, each once, such as automatable=0.05,juggling=4";
         let thresholds = setting(&variable, "FINDING_THRESHOLDS", pairs, |_: &Thresholds| true)?;
         let known: Vec<&str> =
             register.insights().filter(|insight| insight.finding.is_some()).map(|insight| &*insight.id).collect();
@@ -147,6 +153,7 @@ mod tests {
         for (name, value) in [
             ("FINDING_THRESHOLDS", "automatable"),
             ("FINDING_THRESHOLDS", "automatable=much"),
+            ("FINDING_THRESHOLDS", "automatable=0.1,juggling=4,automatable=0.2"),
             // It has no finding.
             ("FINDING_THRESHOLDS", "waste=0.1"),
             ("FINDING_LEAST_HOURS", "-1"),

@@ -247,6 +247,7 @@ impl Spreadsheet {
             "headline",
             "ratio",
             "threshold",
+            "recoverable_seconds",
             "hours_per_sprint",
             "basis",
             "halved_hours",
@@ -263,8 +264,11 @@ impl Spreadsheet {
             "people",
             "status",
             "covered_share",
+            "rests_on",
+            "rests_on_count",
         ];
         let line = |finding: &Finding| {
+            let rests_on = finding.confidence.rests_on.as_ref();
             let own = [
                 Cell::text(&finding.id),
                 Cell::text(finding.scope.to_string()),
@@ -272,6 +276,7 @@ impl Spreadsheet {
                 Cell::text(&finding.headline),
                 Cell::Fraction(finding.ratio),
                 Cell::Fraction(finding.threshold),
+                Cell::Whole(finding.recoverable_seconds),
                 Cell::Fraction(finding.hours_per_sprint),
                 Cell::word(finding.basis),
                 Cell::Fraction(finding.halved.hours),
@@ -288,6 +293,8 @@ impl Spreadsheet {
                 Cell::Whole(finding.confidence.people as i64),
                 Cell::word(finding.confidence.status),
                 finding.confidence.covered_share.into(),
+                rests_on.map(|on| on.figure.clone()).into(),
+                rests_on.map_or(Cell::Nothing, |on| Cell::Whole(on.count)),
             ];
             about.cells().into_iter().chain(own).collect()
         };

@@ -219,6 +219,11 @@ pub fn rows(number: i64) -> String {
     count(number.unsigned_abs() as usize, "row")
 }
 
+/// Whether a letter is not to be seen: control characters, and those that turn the direction of what follows.
+pub fn is_hidden(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

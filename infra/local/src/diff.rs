@@ -14,7 +14,7 @@ use shared::{
 
 use crate::{
     account::Account,
-    rewind::{Folder, stack_over},
+    rewind::{Folder, in_order, stack_over},
     said::{say, shown},
 };
 
@@ -60,6 +60,7 @@ impl Diff {
     /// # Errors
     /// Each says in one line what is wrong and what to do.
     pub async fn run(self) -> anyhow::Result<()> {
+        in_order(self.from, self.to)?;
         if let Some(deployed) = self.account.open().await? {
             return self.over(&deployed.api()?).await;
         }

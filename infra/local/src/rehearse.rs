@@ -12,6 +12,7 @@ use shared::time::LocalDay;
 
 use crate::{
     account::Account,
+    rewind::in_order,
     said::{Format, say},
     stack::{Settings, Stack, pseudonym_key, time_zone_of},
 };
@@ -53,6 +54,7 @@ impl Rehearse {
     /// # Errors
     /// What would stop the run: in one line, with what to do.
     pub async fn run(self) -> anyhow::Result<()> {
+        in_order(self.from, self.to)?;
         let mapping = Mapping::load(&self.mapping)?;
         let zone = self.time_zone.or(mapping.time_zone);
         let rehearsal = match self.account.open().await? {

@@ -89,6 +89,14 @@ pub struct Wish {
     pub as_of: Option<Generation>,
 }
 
+/// Refuses days that are none.
+pub(crate) fn in_order(from: Option<LocalDay>, to: Option<LocalDay>) -> anyhow::Result<()> {
+    match from.zip(to).filter(|(from, to)| from >= to) {
+        Some((from, to)) => bail!("--from {from} is not before --to {to}, which is the day after the last"),
+        None => Ok(()),
+    }
+}
+
 fn instant(text: &str) -> Result<Generation, String> {
     let written = text.parse::<Generation>().ok();
     let instant = || Some(Generation::mint(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc), None));
@@ -130,6 +138,7 @@ impl Plan {
     /// If there is no such annotator, or the lake or the table does not answer.
     pub async fn make(site: Site<'_>, wish: &Wish) -> anyhow::Result<Self> {
         let Site { lake, store, register } = site;
+        in_order(wish.from, wish.to)?;
         let from = wish.from.map_or_else(|| "0001-01-01".parse(), Ok)?;
         let last = wish.to.map_or_else(|| "9999-12-31".parse(), |to| Ok(to.plus(-1)))?;
         let mut captured: BTreeMap<LocalDay, Vec<(Partition, Listed)>> = BTreeMap::new();

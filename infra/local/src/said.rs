@@ -5,6 +5,8 @@ use std::{
     io::{ErrorKind, Write},
 };
 
+use api::text::is_hidden;
+
 /// As what a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
@@ -37,11 +39,6 @@ pub(crate) fn shown(text: &str) -> String {
 /// The same of lines that were put together already.
 fn harmless(text: &str) -> String {
     text.split('\n').map(shown).collect::<Vec<_>>().join("\n")
-}
-
-/// Control characters, and those that turn the direction of what follows.
-fn is_hidden(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -389,7 +389,7 @@ pub async fn settle(stack: &Stack, show: Show, run: Result<RunRecord, String>) -
 fn sentence(overview: &Overview) -> String {
     match overview.findings.first() {
         Some(finding) => finding.headline.clone(),
-        None => "No figure is past its threshold.".to_owned(),
+        None => overview.silence.to_owned(),
     }
 }
 

@@ -90,11 +90,6 @@ impl Member {
         }
     }
 
-    /// The team to show them where the organisation is hidden from them, if one of theirs has more people than them.
-    pub fn team_to_show(&self, present: &Directory) -> Option<String> {
-        self.teams_in(present).into_iter().find(|team| present.people_of(team).len() > 1)
-    }
-
     /// Who has to be behind a number about any group.
     pub fn quorum(&self) -> Quorum {
         Quorum::of(self.minimum)
@@ -146,8 +141,6 @@ mod tests {
         let two = own(member(Some("ada"), None), "1").unwrap();
         assert!(two.is_met_by(&people(&["ada", "bo"])), "a team of two tells them of both");
         assert!(!two.is_met_by(&people(&["ada", "cy"])), "but not of one of them and somebody who left");
-        let shown = |person: &str| member(Some(person), None).team_to_show(&directory());
-        assert_eq!((shown("ada").as_deref(), shown("cy")), (Some("1"), None), "a team of one is themselves");
         assert!(own(member(Some("ada"), None), "2").is_none());
         let alone = own(member(Some("cy"), None), "2").unwrap();
         assert!(!alone.is_met_by(&people(&["cy", "left"])), "the last one is not told what the others did");

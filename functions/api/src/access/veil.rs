@@ -228,7 +228,7 @@ pub fn sprints_hidden_in_team(
     range: Range,
     quorum: &Quorum,
 ) -> BTreeSet<String> {
-    let listed: BTreeSet<&String> = directory.sprints_in(range, Some(team)).map(|(id, _)| id).collect();
+    let listed: BTreeSet<&String> = directory.sprints_beside(range, Some(team)).map(|(id, _)| id).collect();
     let keyed = cells(days).map(|cell| (cell.key.sprint.as_ref().filter(|sprint| listed.contains(sprint)), cell));
     super::suppression::hidden_by(keyed, &[], quorum).into_iter().flatten().cloned().collect()
 }

@@ -196,7 +196,7 @@ pub fn page(frame: &Frame, sheet: &Sheet<'_>, content: &Markup) -> String {
     document(sheet.title, &body)
 }
 
-/// Any page: what browsers need around it.
+/// Any page: what browsers need around it. Names come from the source: none of them turns the direction of what follows.
 pub fn document(title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
@@ -215,7 +215,9 @@ pub fn document(title: &str, body: &Markup) -> String {
             }
         }
     };
-    page.into_string()
+    let harmless =
+        |letter| if letter != '\n' && text::is_hidden(letter) { char::REPLACEMENT_CHARACTER } else { letter };
+    page.into_string().chars().map(harmless).collect()
 }
 
 fn form(frame: &Frame, sheet: &Sheet<'_>) -> Markup {

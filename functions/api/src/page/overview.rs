@@ -20,7 +20,7 @@ use crate::{
     division::{Division, divisions},
     evidence::{Evidence, Group},
     figure::{Figure, Status},
-    finding::{Finding, findings, people, threshold},
+    finding::{Finding, findings_or_why_not, is_past, people, threshold},
     selection::{Address, Range, parameters},
     settings::Settings,
     trend::{Course, Granularity, Period},
@@ -37,6 +37,8 @@ pub struct Overview {
     /// What it is about, in a few words each.
     facts: Vec<String>,
     findings: Vec<Finding>,
+    /// Why there are none, if so.
+    silence: &'static str,
     tiles: Vec<Tile>,
     /// Which tile is of all work; the first, if none is.
     leading: usize,
@@ -58,6 +60,13 @@ struct Tile {
     more_is_worse: bool,
     counted: String,
     hours: String,
+}
+
+impl Tile {
+    /// Whether a figure of this insight is past its threshold.
+    fn is_past(&self, figure: &Figure) -> bool {
+        is_past(figure, self.threshold)
+    }
 }
 
 /// One line of the table of teams or sprints.
@@ -119,9 +128,11 @@ impl Overview {
         };
         let parts: Vec<Part> = divisions(evidence).into_iter().map(part).collect();
         let noun = part_noun(&evidence.scope);
+        let (findings, silence) = findings_or_why_not(register, settings, evidence);
         Self {
             facts: facts(&frame, &group, noun, parts.len()),
-            findings: findings(register, settings, evidence),
+            findings,
+            silence,
             tiles: register.insights().map(tile).collect(),
             leading: leading(register)
                 .and_then(|lead| register.insights().position(|insight| insight.id == lead.id))
@@ -181,22 +192,6 @@ impl Overview {
         format!("{} of {whose} is {}{trend}", text::capital(&share), lead.counted)
     }
 
-    /// Why there are no findings.
-    fn silence(&self) -> &'static str {
-        let past =
-            |tile: &&Tile| tile.answer.figure.ratio.zip(tile.threshold).is_some_and(|(ratio, from)| ratio >= from);
-        let without_hours = |tile: &Tile| tile.answer.recoverable.or(tile.answer.hours_per_sprint).is_none();
-        let past: Vec<&Tile> = self.tiles.iter().filter(past).collect();
-        if past.is_empty() {
-            "Nothing here is past its threshold."
-        } else if past.into_iter().any(without_hours) {
-            "Something here is past its threshold. How many hours a sprint that is can be said once these days hold a whole \
-             sprint."
-        } else {
-            "Something here is past its threshold, but too small to be worth a word."
-        }
-    }
-
     /// The page as HTML.
     pub fn render(&self) -> String {
         let headline = self.headline();
@@ -208,7 +203,7 @@ impl Overview {
                 (nothing_yet(frame))
             } @else {
                 section aria-label="Findings" class="findings" {
-                    @if self.findings.is_empty() { p class="say" { (self.silence()) } }
+                    @if self.findings.is_empty() { p class="say" { (self.silence) } }
                     (words::findings(frame, &self.findings, FINDINGS_SHOWN))
                 }
                 (self.figures())
@@ -246,7 +241,7 @@ impl Overview {
     fn tile(&self, tile: &Tile, lead: bool) -> Markup {
         let answer = &tile.answer;
         let (value, unit) = text::figure(&tile.units, &answer.figure);
-        let past = answer.figure.ratio.zip(tile.threshold).is_some_and(|(ratio, threshold)| ratio >= threshold);
+        let past = tile.is_past(&answer.figure);
         html! {
             div class=(if lead { "figure lead" } else { "figure" }) {
                 p class="name" { a href=(self.frame.address(&insight_path(&answer.id))) { (answer.title) } }
@@ -371,7 +366,7 @@ impl Overview {
 
     fn cell(&self, part: &Part, index: usize) -> Markup {
         let Some((figure, tile)) = part.figures.get(index).zip(self.tiles.get(index)) else { return html! { td {} } };
-        let past = figure.ratio.zip(tile.threshold).is_some_and(|(ratio, threshold)| ratio >= threshold);
+        let past = tile.is_past(figure);
         let name = format!("{}, {}", tile.answer.title, part.name);
         html! {
             td class="number" {

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use futures::TryStreamExt;
 use shared::{
     column::Columns,
-    lake::{Entity, LakeKey, Partition, parquet_file::Reader},
+    lake::{Entity, parquet_file::Reader},
     time::LocalDay,
 };
 
