@@ -30,12 +30,12 @@ use shared::lake::Lake;
 use sqlx::{Connection, Executor, Row, SqliteConnection};
 use tokio::sync::Notify;
 use wastewalk::stack::{BUCKET, Stack, TABLE};
-use wastewalk_tests::{House, files};
-
-use crate::{
-    live::{HELD, SMALL, alone, equals_the_source, nothing_changed, rows, tracked},
+use wastewalk_tests::{
+    House, files,
     postgres::{Database, statement},
 };
+
+use crate::live::{HELD, SMALL, alone, equals_the_source, nothing_changed, rows, tracked};
 
 /// A stack that reads everything once a day, and nothing twice.
 async fn daily(house: &House) -> anyhow::Result<Stack> {

@@ -30,9 +30,10 @@ use wastewalk::{
     bus::Faults,
     stack::{BUCKET, Stack},
 };
-use wastewalk_tests::{House, files, foreign};
-
-use crate::postgres::{Database, SCHEMA, Server, statement};
+use wastewalk_tests::{
+    House, files, foreign,
+    postgres::{Database, SCHEMA, Server, statement},
+};
 
 /// A stack of which only intake is looked at: no event arrives.
 pub async fn alone(house: &House) -> anyhow::Result<Stack> {

@@ -24,9 +24,9 @@ use sqlx::{
     mysql::{MySqlConnectOptions, MySqlSslMode},
 };
 use tokio::sync::{OnceCell, RwLock};
-use wastewalk_tests::{House, files, foreign, insight, json, python};
+use wastewalk_tests::{House, files, foreign, insight, json, postgres::statement, python};
 
-use crate::postgres::{demo_rows, secrets, source_rows, statement};
+use crate::postgres::{demo_rows, secrets, source_rows};
 
 /// A user whom only these tests know. The password has to be percent-encoded, and is looked for in messages.
 const READER: (&str, &str) = ("reader", "geh@im:/?#%");

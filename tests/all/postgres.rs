@@ -1,13 +1,6 @@
 //! The source in PostgreSQL: a real server, the same organisation as in SQLite, its types, its failures, its secret.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, ChildStdin, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use axum::{
@@ -24,113 +17,23 @@ use intake::{
 };
 use serde_json::{Value, json};
 use shared::{contribution::Scope, telemetry::chain};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, SqliteConnection};
+use sqlx::{Connection, Executor, PgConnection, Row, SqliteConnection};
 use tokio::{
     net::TcpListener,
-    sync::{OnceCell, RwLock},
+    sync::RwLock,
 };
 use wastewalk::{
     demo,
     stack::{Settings, Stack},
 };
-use wastewalk_tests::{House, files, foreign, insight, json, python};
+use wastewalk_tests::{
+    House, files, foreign, insight, json,
+    postgres::{Database, READER, READER_URL, SCHEMA, Server, statement},
+};
 
-/// A user whom only these tests know. The password has to be percent-encoded, and is looked for in messages.
-const READER: (&str, &str) = ("reader", "geh@im:/?#%");
-const READER_URL: &str = "reader:geh%40im%3A%2F%3F%23%25";
-
-/// One server for all tests of this process, each in a database of its own. It stops when nobody holds its standard input
-/// any more, which is so when this process ends, however it ends.
-pub struct Server {
-    told: Value,
-    databases: AtomicUsize,
-    _running: (Child, ChildStdin),
+async fn snapshot(database: &Database<'_>) -> anyhow::Result<Snapshot> {
+    Ok(Snapshot::open(&database.url().parse()?).await?)
 }
-
-static SERVER: OnceCell<Server> = OnceCell::const_new();
-
-impl Server {
-    pub async fn get() -> anyhow::Result<&'static Self> {
-        SERVER.get_or_try_init(Self::start).await
-    }
-
-    async fn start() -> anyhow::Result<Self> {
-        let (mut command, missing) = python("postgres.py");
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context(missing)?;
-        let (stdin, stdout) = (child.stdin.take().context("stdin")?, child.stdout.take().context("stdout")?);
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        let told = serde_json::from_str(&line).context("PostgreSQL did not start; what it said is above")?;
-        let server = Self { told, databases: AtomicUsize::default(), _running: (child, stdin) };
-        let (name, password) = READER;
-        server
-            .connect("postgres")
-            .await?
-            .execute(statement(format!("CREATE ROLE {name} LOGIN PASSWORD '{password}'")))
-            .await?;
-        Ok(server)
-    }
-
-    /// As the superuser.
-    pub async fn connect(&self, database: &str) -> anyhow::Result<PgConnection> {
-        let socket = self.told["socket"].as_str().context("a socket")?;
-        let url = format!("postgres:///{database}?host={socket}&port={}&user=postgres&sslmode=disable", self.port());
-        Ok(PgConnection::connect(&url).await?)
-    }
-
-    fn port(&self) -> u64 {
-        self.told["port"].as_u64().unwrap_or_default()
-    }
-
-    /// A new database that the reader may read, and what makes it.
-    pub async fn database(&self, statements: &str) -> anyhow::Result<Database<'_>> {
-        let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.connect("postgres").await?.execute(statement(format!("CREATE DATABASE {name}"))).await?;
-        let database = Database { server: self, name };
-        let grant = "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader";
-        database.execute(grant).await?;
-        database.execute(statements).await?;
-        Ok(database)
-    }
-}
-
-pub struct Database<'a> {
-    pub server: &'a Server,
-    pub name: String,
-}
-
-impl Database<'_> {
-    pub fn url(&self) -> String {
-        format!("postgres://{READER_URL}@127.0.0.1:{}/{}?sslmode=disable", self.server.port(), self.name)
-    }
-
-    pub async fn execute(&self, statements: &str) -> anyhow::Result<()> {
-        self.server.connect(&self.name).await?.execute(statement(statements.to_owned())).await?;
-        Ok(())
-    }
-
-    async fn snapshot(&self) -> anyhow::Result<Snapshot> {
-        Ok(Snapshot::open(&self.url().parse()?).await?)
-    }
-}
-
-pub fn statement(sql: String) -> sqlx::RawSql {
-    sqlx::raw_sql(AssertSqlSafe(sql))
-}
-
-/// The demo's schema in PostgreSQL's own types.
-pub const SCHEMA: &str = "
-    CREATE TABLE teams (id bigint PRIMARY KEY, name text NOT NULL);
-    CREATE TABLE users (id bigint PRIMARY KEY, team_id bigint NOT NULL REFERENCES teams, name text NOT NULL,
-        timezone varchar(40) NOT NULL);
-    CREATE TABLE sprints (id integer PRIMARY KEY, team_id bigint NOT NULL REFERENCES teams, name text NOT NULL,
-        starts_at timestamptz NOT NULL, ends_at timestamptz NOT NULL, released_at timestamptz);
-    CREATE TABLE activity_stereotypes (code text PRIMARY KEY, name text NOT NULL, category text NOT NULL,
-        automatable boolean);
-    CREATE TABLE activities (id bigint PRIMARY KEY, user_id bigint NOT NULL REFERENCES users,
-        sprint_id integer REFERENCES sprints, stereotype_code text NOT NULL, started_at timestamptz NOT NULL,
-        duration integer, in_sprint boolean, rating smallint, note text, created_at timestamptz NOT NULL,
-        updated_at timestamptz NOT NULL);";
 
 /// The demo organisation, row for row: a literal in quotes takes the type of the column that it is put into.
 pub async fn demo_rows() -> anyhow::Result<Vec<String>> {
@@ -191,7 +94,7 @@ async fn the_same_organisation_in_postgresql_gives_the_same_activities_and_the_r
         .await?
         .get(0);
     assert_eq!(kept, "true");
-    let mut snapshot = database.snapshot().await?;
+    let mut snapshot = snapshot(&database).await?;
     let rows = source_rows(&mut snapshot, "SELECT * FROM activities WHERE id = 203").await?;
     assert_eq!((&rows[0]["in_sprint"], &rows[0]["user_id"]), (&json!(true), &json!(11)));
     assert_eq!(rows[0]["started_at"], "2026-08-04 06:49:58+00");
@@ -215,7 +118,7 @@ async fn every_type_comes_through_whole_whatever_the_server_is_set_to() -> anyho
              ALTER ROLE reader SET extra_float_digits = 0;",
         )
         .await?;
-    let mut snapshot = database.snapshot().await?;
+    let mut snapshot = snapshot(&database).await?;
     let select = "
         SELECT 1::smallint AS i2, -2147483648 AS i4, 9223372036854775807 AS i8, true AS yes, false AS no,
                0.1::float4 AS f4, 0.1::float8 + 0.2::float8 AS f8, 'NaN'::float8 AS nan, '-Infinity'::float8 AS low,
@@ -258,7 +161,7 @@ async fn a_snapshot_is_of_one_moment_and_reads_only() -> anyhow::Result<()> {
              GRANT INSERT ON b TO reader;",
         )
         .await?;
-    let mut snapshot = database.snapshot().await?;
+    let mut snapshot = snapshot(&database).await?;
     let columns = snapshot.columns("SELECT * FROM a").await?;
     let mut records = snapshot.records("SELECT * FROM a", columns);
     records.next().await.context("a record")??;
@@ -268,7 +171,7 @@ async fn a_snapshot_is_of_one_moment_and_reads_only() -> anyhow::Result<()> {
     assert_eq!(rest.len(), 19_999);
     assert_eq!(source_rows(&mut snapshot, "SELECT * FROM b").await?, [json!({"id": 1})]);
     drop(snapshot);
-    let mut snapshot = database.snapshot().await?;
+    let mut snapshot = snapshot(&database).await?;
     assert_eq!(source_rows(&mut snapshot, "SELECT count(*) FROM a").await?, [json!({"count": 10_001})]);
     let written = source_rows(&mut snapshot, "SELECT grow()").await.unwrap_err();
     assert!(chain(written.as_ref()).contains("read-only transaction"), "{written:?}");

@@ -1,6 +1,7 @@
 //! What the end-to-end tests stand on: a whole stack in a folder of its own, requests to its API, and DuckDB as a
 //! foreign reader of its lake.
 
+pub mod postgres;
 pub mod requests;
 pub mod year;
 
