@@ -230,6 +230,18 @@ async fn what_no_cursor_tells_of_is_found_when_everything_is_read_again() -> any
     assert_eq!(restated(&run), 2);
     assert!(whole(run)?.contains("another day"));
     equals_the_source(&house, &stack).await?;
+    // Moved without a word, and its old day is read because another row changed there: it must not be on none.
+    database
+        .execute(
+            "UPDATE activities SET started_at = '2027-03-01T08:00:00Z' WHERE id = 46;
+             UPDATE activities SET duration = 98, updated_at = now() WHERE id = 47;
+             DELETE FROM activities WHERE id = 57",
+        )
+        .await?;
+    let run = stack.intake.run(now).await?;
+    assert_eq!(restated(&run), 2);
+    assert!(whole(run)?.contains("another day"));
+    equals_the_source(&house, &stack).await?;
     nothing_changed(&before, &house)?;
     stack.stop().await
 }

@@ -8,9 +8,9 @@ use intake::mapping::{BUILT_IN, Mapping};
 use serde_json::{Value, json};
 use shared::telemetry::chain;
 use wastewalk::{progress::Show, up};
-use wastewalk_tests::{House, files, foreign, json};
+use wastewalk_tests::{House, files, foreign, json, postgres};
 
-use crate::{live::alone, mariadb, postgres};
+use crate::{live::alone, mariadb};
 
 const SQLITE: &str = "
     CREATE TABLE teams (id INTEGER PRIMARY KEY, name TEXT);

@@ -17,21 +17,18 @@ use intake::{
 };
 use serde_json::{Value, json};
 use shared::{contribution::Scope, telemetry::chain};
-use sqlx::{Connection, Executor, PgConnection, Row, SqliteConnection};
-use tokio::{
-    net::TcpListener,
-    sync::RwLock,
-};
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection};
+use tokio::{net::TcpListener, sync::RwLock};
 use wastewalk::{
     demo,
     stack::{Settings, Stack},
 };
 use wastewalk_tests::{
     House, files, foreign, insight, json,
-    postgres::{Database, READER, READER_URL, SCHEMA, Server, statement},
+    postgres::{Database, READER_URL, SCHEMA, Server},
 };
 
-async fn snapshot(database: &Database<'_>) -> anyhow::Result<Snapshot> {
+async fn snapshot_of(database: &Database<'_>) -> anyhow::Result<Snapshot> {
     Ok(Snapshot::open(&database.url().parse()?).await?)
 }
 
@@ -94,7 +91,7 @@ async fn the_same_organisation_in_postgresql_gives_the_same_activities_and_the_r
         .await?
         .get(0);
     assert_eq!(kept, "true");
-    let mut snapshot = snapshot(&database).await?;
+    let mut snapshot = snapshot_of(&database).await?;
     let rows = source_rows(&mut snapshot, "SELECT * FROM activities WHERE id = 203").await?;
     assert_eq!((&rows[0]["in_sprint"], &rows[0]["user_id"]), (&json!(true), &json!(11)));
     assert_eq!(rows[0]["started_at"], "2026-08-04 06:49:58+00");
@@ -118,7 +115,7 @@ async fn every_type_comes_through_whole_whatever_the_server_is_set_to() -> anyho
              ALTER ROLE reader SET extra_float_digits = 0;",
         )
         .await?;
-    let mut snapshot = snapshot(&database).await?;
+    let mut snapshot = snapshot_of(&database).await?;
     let select = "
         SELECT 1::smallint AS i2, -2147483648 AS i4, 9223372036854775807 AS i8, true AS yes, false AS no,
                0.1::float4 AS f4, 0.1::float8 + 0.2::float8 AS f8, 'NaN'::float8 AS nan, '-Infinity'::float8 AS low,
@@ -161,7 +158,7 @@ async fn a_snapshot_is_of_one_moment_and_reads_only() -> anyhow::Result<()> {
              GRANT INSERT ON b TO reader;",
         )
         .await?;
-    let mut snapshot = snapshot(&database).await?;
+    let mut snapshot = snapshot_of(&database).await?;
     let columns = snapshot.columns("SELECT * FROM a").await?;
     let mut records = snapshot.records("SELECT * FROM a", columns);
     records.next().await.context("a record")??;
@@ -171,7 +168,7 @@ async fn a_snapshot_is_of_one_moment_and_reads_only() -> anyhow::Result<()> {
     assert_eq!(rest.len(), 19_999);
     assert_eq!(source_rows(&mut snapshot, "SELECT * FROM b").await?, [json!({"id": 1})]);
     drop(snapshot);
-    let mut snapshot = snapshot(&database).await?;
+    let mut snapshot = snapshot_of(&database).await?;
     assert_eq!(source_rows(&mut snapshot, "SELECT count(*) FROM a").await?, [json!({"count": 10_001})]);
     let written = source_rows(&mut snapshot, "SELECT grow()").await.unwrap_err();
     assert!(chain(written.as_ref()).contains("read-only transaction"), "{written:?}");

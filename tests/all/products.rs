@@ -8,14 +8,16 @@ use intake::{
     address::Address,
     check::recognise,
     mapping::{FieldKind, Mapping},
+    record::Reading,
+    watermark::Pace,
 };
 use serde_json::{Value, json};
 use shared::telemetry::chain;
-use wastewalk_tests::{House, foreign};
+use wastewalk_tests::{House, foreign, postgres};
 
 use crate::{
     live::alone,
-    mariadb, postgres,
+    mariadb,
     pseudonyms::{key, texts},
 };
 
@@ -634,4 +636,89 @@ async fn activitywatch_is_one_fact_in_three_units_and_a_unit_that_is_not_meant_i
     let stopped = chain(stack.read_source().await.unwrap_err().as_ref());
     assert!(stopped.contains("activities.started_at is `out_of_range`: it lies in 1970"), "{stopped}");
     stack.stop().await
+}
+
+/// By product: what makes it, and changes that its cursor tells of. `moment` is when.
+const CHANGES: [(&str, &str, &[&str]); 5] = [
+    (
+        "solidtime",
+        include_str!("../sources/solidtime.sql"),
+        &[
+            // One moves to another day, one that ran has ended, one is new, and none of this was in the future.
+            "UPDATE time_entries SET start = '2026-08-06 02:00:00', \"end\" = '2026-08-06 03:00:00', updated_at = moment
+                WHERE description = 'first'",
+            "UPDATE time_entries SET \"end\" = '2026-08-04 13:00:00', updated_at = moment WHERE \"end\" IS NULL",
+            "INSERT INTO time_entries SELECT '00000000-0000-0000-0000-000000000009', 'new', start, \"end\", billable, user_id, member_id,
+                organization_id, project_id, task_id, tags, moment, moment FROM time_entries WHERE description = 'first'",
+        ],
+    ),
+    (
+        "redmine",
+        "",
+        &[
+            "UPDATE time_entries SET hours = 2, updated_on = moment WHERE id = 1",
+            "UPDATE time_entries SET spent_on = '2026-08-09', updated_on = moment WHERE id = 2",
+            "INSERT INTO time_entries VALUES (9, 1, 1, NULL, 1, 'new', 9, '2026-08-09', moment, moment)",
+        ],
+    ),
+    (
+        "openproject",
+        include_str!("../sources/openproject.sql"),
+        &[
+            "UPDATE time_entries SET hours = 2, updated_on = moment WHERE id = 1",
+            "UPDATE time_entries SET spent_on = '2026-08-09', updated_on = moment WHERE id = 2",
+            "INSERT INTO time_entries VALUES (9, 1, 2, 7, 1, 'new', 9, '2026-08-09', 2026, 8, 32, moment, moment)",
+        ],
+    ),
+    (
+        "gitlab",
+        include_str!("../sources/gitlab.sql"),
+        &[
+            "UPDATE timelogs SET time_spent = 60, updated_at = moment WHERE id = 1",
+            // Its day was that of the record itself.
+            "UPDATE timelogs SET spent_at = '2026-08-01 12:00:00', updated_at = moment WHERE id = 4",
+            "UPDATE timelogs SET time_spent = 900, updated_at = moment WHERE id = 3",
+            "INSERT INTO timelogs VALUES (9, 60, 1, moment, moment, 5, NULL, NULL, 3, 'new')",
+        ],
+    ),
+    (
+        "jira",
+        "",
+        &[
+            "UPDATE worklog SET timeworked = 120, UPDATED = moment WHERE ID = 2",
+            "UPDATE worklog SET STARTDATE = '2026-08-09T10:00:00Z', UPDATED = moment WHERE ID = 100000000000000001",
+            "UPDATE worklog SET STARTDATE = '2026-08-09T10:00:00Z', UPDATED = moment WHERE ID = 3",
+        ],
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_in_a_product_is_read_by_its_cursor_and_is_what_reading_everything_gives() -> anyhow::Result<()> {
+    let columns =
+        ["day", "user_id", "started_at", "duration_seconds", "stereotype_code", "note", "updated_at", "source_row"];
+    for (product, statements, changes) in CHANGES {
+        let statements = match product {
+            "redmine" => redmine("timestamp"),
+            "jira" => jira("timestamptz"),
+            _ => statements.to_owned(),
+        };
+        let site = Site::postgres(&statements).await?;
+        let house = House::at(&site.url(), site.recognised().await?)?;
+        let mut stack = alone(&house).await?;
+        stack.intake.pace = Pace::default();
+        stack.read_source().await?;
+        for change in changes {
+            site.execute(&change.replace("moment", "now() AT TIME ZONE 'UTC'")).await?;
+            let run = stack.read_source().await?;
+            assert_eq!((run.reading, run.because), (Reading::Changes, None), "{product}: {change}");
+            ensure!(run.days.written > 0, "{product}: {change}: nothing came of it");
+            let whole = site.read(product, &columns).await?;
+            let rows = crate::live::rows(&house, &columns)?;
+            assert_eq!((rows, run.counts.open), (whole.rows, whole.open), "{product}: {change}");
+        }
+        let quiet = stack.read_source().await?;
+        assert_eq!((quiet.reading, quiet.days.written, quiet.objects.len()), (Reading::Changes, 0, 0), "{product}");
+        stack.stop().await?;
+    }
+    Ok(())
 }

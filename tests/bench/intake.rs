@@ -28,8 +28,7 @@ use wastewalk_tests::{
 const TIMES: usize = 3;
 const PEOPLE: u64 = 1_000;
 /// In the lake's order: by person, start and key.
-const IN_ORDER: &str =
-    "COPY (SELECT * FROM activities ORDER BY user_id, started_at, id) TO STDOUT (FORMAT binary)";
+const IN_ORDER: &str = "COPY (SELECT * FROM activities ORDER BY user_id, started_at, id) TO STDOUT (FORMAT binary)";
 
 /// A day of `rows` activities of a thousand people, in no order.
 fn organisation(rows: u64) -> String {
@@ -163,6 +162,10 @@ async fn main() -> anyhow::Result<()> {
     let database = server.database(&organisation(many)).await?;
     let Run { time, rows, peak } = run(&mut own("intake", &database.url())?)?;
     ensure!(rows == many, "intake read {rows} rows of {many}");
-    println!("\n{many} rows: intake {:.0} s, {:.0} rows/second, {peak:.0} MiB", time.as_secs_f64(), many as f64 / time.as_secs_f64());
+    println!(
+        "\n{many} rows: intake {:.0} s, {:.0} rows/second, {peak:.0} MiB",
+        time.as_secs_f64(),
+        many as f64 / time.as_secs_f64()
+    );
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! A mapping's SELECT of the activities, restricted to what a run wants: what changed lately, or what is on some days.
+//! A mapping's SELECT of the activities, restricted to what a run wants: what changed lately, what is on some days, or what has
+//! some keys.
 //!
 //! What the database leaves out is left out for good, and what it gives too much is sorted out after translation. So each
 //! restriction gives rather too much: a cell whose order the database might see otherwise than we do is always given.
@@ -17,6 +18,8 @@ use crate::{
 
 /// More runs of days than these are not worth a condition each.
 const MOST_RANGES: usize = 64;
+/// Nor more keys than these.
+const MOST_KEYS: usize = 1_000;
 /// Days in between that are read along rather than left out.
 const GAP: i64 = 4;
 /// No zone is further from UTC than this, in hours, with some to spare.
@@ -80,6 +83,22 @@ impl<'a> Restriction<'a> {
             Some(ranges.iter().map(range).collect::<Option<Vec<_>>>()?.join(" OR "))
         })?;
         Some(self.select(&condition))
+    }
+
+    /// The records that have any of these keys. `None` if they are too many, or cannot be told to the database as they are.
+    pub fn with_keys(&self, keys: &[String]) -> Option<String> {
+        let ColumnMapping { columns, fallback: None, values: None, .. } = self.from.columns.get("activity_id")? else {
+            return None;
+        };
+        // What is a backslash in a literal is a matter of settings.
+        let plain = |key: &String| !key.contains(['\\', '\0']);
+        if keys.len() > MOST_KEYS || !keys.iter().all(plain) {
+            return None;
+        }
+        let [name] = columns.as_slice() else { return None };
+        let column = Column { name: self.quoted(name), text: true, database: self.database };
+        let literals: Vec<String> = keys.iter().map(|key| format!("'{}'", key.replace('\'', "''"))).collect();
+        Some(self.select(&format!("{} IN ({})", column.compared(), literals.join(", "))))
     }
 
     fn select(&self, condition: &str) -> String {

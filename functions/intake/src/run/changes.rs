@@ -36,6 +36,7 @@ const NO_KEY: Why = "a record has no key";
 const REPEATED: Why = "a key comes more than once";
 const NOT_COMPARED: Why = "the source cannot compare the columns that say when";
 const MOVED: Why = "a row is on another day, and its cursor does not say that it changed";
+const GONE: Why = "a row is gone from its day, and the source cannot be asked whether it is deleted";
 const LEFT_OUT: Why = "a row that changed is not among those of its day";
 const NO_INDEX: Why = "the positions of the activities are not those of the last run that read everything";
 
@@ -161,6 +162,10 @@ impl Run<'_> {
             }
             seen.extend(landed);
             seen.extend(others);
+            // Deleted, or on a day that nobody looks at.
+            let gone = held.keys.iter().filter(|(key, day)| days.contains(day) && !seen.contains(*key));
+            let gone: HashMap<Digest, LocalDay> = gone.map(|(key, day)| (*key, *day)).collect();
+            otherwise!(self.are_deleted(snapshot, &source, (translator, veil), &gone).await?);
         }
         self.keep_refused(&seen).await?;
         Ok(Ok((sorting, days)))
@@ -295,6 +300,40 @@ impl Run<'_> {
         let elsewhere =
             |found: HashMap<Digest, LocalDay>| found.into_iter().filter(|(_, day)| !held.days.contains(day)).collect();
         Ok(found.map(elsewhere).ok_or(NO_INDEX))
+    }
+
+    /// Whether the source has none of the rows any more that are `gone` from their days.
+    async fn are_deleted(
+        &mut self,
+        snapshot: &mut Snapshot,
+        source: &Restriction<'_>,
+        (translator, veil): (&ActivityTranslator<'_>, &Veil<'_>),
+        gone: &HashMap<Digest, LocalDay>,
+    ) -> Result<Result<(), Why>, IntakeError> {
+        if gone.is_empty() {
+            return Ok(Ok(()));
+        }
+        let mut keys = Vec::new();
+        for day in gone.values().collect::<BTreeSet<_>>() {
+            let Some(key) = self.newest.get(day).map(|captured| captured.key(*day)) else { continue };
+            let file = self.intake.lake.fetch(&key).await?;
+            for batch in Reader::open(&key, file)?.batches(Some(&["activity_id"]))? {
+                let batch = batch?;
+                let ids = batch.text("activity_id").map_err(|error| unreadable(&key, error))?;
+                keys.extend(ids.iter().flatten().filter(|id| gone.contains_key(&digest(id))).map(str::to_owned));
+            }
+        }
+        let Some(select) = source.with_keys(&keys) else { return Ok(Err(GONE)) };
+        let mut records = snapshot.records(&select, source.names());
+        while let Some(record) = records.try_next().await? {
+            let record = veil.over(record);
+            self.in_time()?;
+            self.record.source_rows += 1;
+            if translator.key(&record).is_some_and(|key| gone.contains_key(&digest(key))) {
+                return Ok(Err(MOVED));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Reads the days that changed, whole.
