@@ -7,7 +7,10 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,
 };
-use chrono::{DateTime, Utc};
+use chrono::{
+    DateTime, Utc,
+    serde::{ts_microseconds, ts_microseconds_option},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -36,7 +39,7 @@ impl Clock {
 }
 
 /// One activity in canonical form. Field for field the columns of `activities.parquet`; `None` where the source does
-/// not say.
+/// not say. Serialized on its way through a sort on disk, with instants as microseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Activity {
     /// The source's key, as text.
@@ -50,10 +53,13 @@ pub struct Activity {
     /// The source's project.
     pub project_id: Option<String>,
     /// When the sprint starts, copied in so that annotators need one file.
+    #[serde(with = "ts_microseconds_option")]
     pub sprint_starts_at: Option<DateTime<Utc>>,
     /// When the sprint ends (exclusive).
+    #[serde(with = "ts_microseconds_option")]
     pub sprint_ends_at: Option<DateTime<Utc>>,
     /// When the sprint's work was released.
+    #[serde(with = "ts_microseconds_option")]
     pub sprint_released_at: Option<DateTime<Utc>>,
     /// The kind of activity.
     pub stereotype_code: String,
@@ -64,8 +70,10 @@ pub struct Activity {
     /// Whether the source itself claims that a machine could do it.
     pub claimed_automatable: Option<bool>,
     /// Start.
+    #[serde(with = "ts_microseconds")]
     pub started_at: DateTime<Utc>,
     /// The source's end, else start + duration.
+    #[serde(with = "ts_microseconds")]
     pub ended_at: DateTime<Utc>,
     /// Whether the time of day is known.
     pub clock: Clock,
@@ -82,6 +90,7 @@ pub struct Activity {
     /// The person's own words.
     pub note: Option<String>,
     /// When the source last changed the record.
+    #[serde(with = "ts_microseconds_option")]
     pub updated_at: Option<DateTime<Utc>>,
     /// The whole source record as a JSON object.
     pub source_row: String,

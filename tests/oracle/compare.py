@@ -146,10 +146,53 @@ class Comparison:
             self.check(question, insight, f"breakdown {part}", value, labels[named[0]] if len(named) == 1 else ABSENT)
 
 
-def ask(url, scope, start, stop):
+    def findings(self, question, scope, oracle, expected, found):
+        """An organisation's are those of its teams and of the people without one, and its own only where neither has one."""
+        by_team = {team: expected[team] for team in expected if scope == "org" and team.startswith("team:") and IN not in team}
+        wanted = {}
+        for insight in INSIGHTS:
+            of = {team: oracle.finding(team, insight, answers[insight]) for team, answers in by_team.items()}
+            of = {team: finding for team, finding in of.items() if finding}
+            rest = [one for one in found if one["id"] == insight and one.get("without_team")]
+            if not of and not rest:
+                of = {scope: oracle.finding(scope, insight, expected[scope][insight])}
+            wanted |= {(insight, finding["scope"]): finding for finding in of.values() if finding}
+            for one in rest:
+                whole, *parts = [oracle.recoverable(of, insight) for of in [scope, *by_team]]
+                self.check(question, insight, "without a team: seconds", whole - sum(parts), one["recoverable_seconds"])
+        given = {(one["id"], one["scope"]): flat(one) for one in found if not one.get("without_team")}
+        self.check(question, None, "findings", sorted(wanted), sorted(given))
+        for name in wanted.keys() & given.keys():
+            self.fields(question, name[0], f"finding {name[1]}: ", wanted[name], wanted[name], given[name])
+        seconds = [one["recoverable_seconds"] for one in found]
+        self.check(question, None, "order of findings", sorted(seconds, reverse=True), seconds)
+
+    def listed(self, question, what, expected, found):
+        given = {one["scope"]: one for one in found}
+        self.check(question, None, what, sorted(expected), sorted(given))
+        for scope in expected.keys() & given.keys():
+            if expected[scope] is None:
+                continue
+            work = expected[scope]["waste"]
+            if work["denominator"] is not None:
+                self.check(question, None, f"{scope}: work", work["denominator"], given[scope]["work_seconds"])
+            for insight in INSIGHTS:
+                self.fields(question, insight, f"{scope}: ", FIGURE, expected[scope][insight], given[scope]["insights"][insight])
+
+
+def flat(finding):
+    confidence, start = finding["confidence"], finding["start_with"]
+    rests_on = confidence.get("rests_on")
+    return finding | confidence | {
+        "start_with_hours": start["hours_per_sprint"] if start else None,
+        "ratings": rests_on["count"] if rests_on else None,
+    }
+
+
+def ask(url, path, scope, start, stop):
     whose, _, sprint = scope.partition(IN)
     query = {"scope": whose} | ({"sprint": sprint} if sprint else {}) | {name: day.isoformat() for name, day in (("from", start), ("to", stop)) if day}
-    address = f"{url.rstrip('/')}/v1/insights?{urllib.parse.urlencode(query)}"
+    address = f"{url.rstrip('/')}/v1/{path}?{urllib.parse.urlencode(query)}"
     try:
         with urllib.request.urlopen(address, timeout=120) as response:
             return address, json.load(response)
@@ -162,7 +205,13 @@ def compare(oracle, url, asked, scopes):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for start, stop in dict.fromkeys(asked):
             first, after = oracle.resolve(start, stop)
-            answers = {scope: pool.submit(ask, url, scope, start, stop) for scope in scopes}
+            answers = {scope: pool.submit(ask, url, "insights", scope, start, stop) for scope in scopes}
+            findings = {scope: pool.submit(ask, url, "findings", scope, start, stop) for scope in scopes}
+            listed = {
+                (what, scope): pool.submit(ask, url, what, scope, start, stop)
+                for scope in scopes if IN not in scope
+                for what in ("teams", "sprints") if scope == "org" or what == "sprints" and scope.startswith("team:")
+            }
             expected = oracle.answer(first, after, scopes)
             for scope, answer in answers.items():
                 address, found = answer.result()
@@ -179,6 +228,17 @@ def compare(oracle, url, asked, scopes):
                 for name in INSIGHTS:
                     if name in insights:
                         comparison.insight(question, name, expected[scope][name], insights[name])
+                question["address"], found = findings[scope].result()
+                comparison.findings(question, scope, oracle, expected, found["findings"])
+            for (what, scope), answer in listed.items():
+                address, found = answer.result()
+                question = {"scope": scope, "range": f"{first} to {after}", "address": address}
+                if what == "teams":
+                    parts = {of: of for of in expected if of.startswith("team:") and IN not in of and oracle.totals.get(of)}
+                else:
+                    parts = oracle.listed(scope)
+                # Figures of what was not asked for are not known.
+                comparison.listed(question, what, {part: expected.get(of) for part, of in parts.items()}, found.get(what, []))
     return comparison
 
 

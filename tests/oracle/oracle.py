@@ -64,6 +64,18 @@ DISTRIBUTION = {
 }
 # What comes back where it is mended, if that is not what is counted.
 RECOVERABLE = {"juggling": "time-at-switches", "context-switching": "time-at-switches"}
+# From where on a figure is a finding, and of how many hours at least.
+THRESHOLDS = {
+    "automatable": 0.10,
+    "out-of-sprint": 0.20,
+    "defect-investigation": 0.15,
+    "defects-after-release": 0.30,
+    "late-planning": 0.25,
+    "ceremonies": 0.25,
+    "juggling": 7.0,
+    "context-switching": 8.0,
+}
+LEAST_HOURS = 1
 BIN = {"gap_seconds": 60, "stereotypes_per_person_day": 1}
 
 
@@ -194,6 +206,46 @@ class Oracle:
         self.seconds = {(scope, figure, kind): value for scope, figure, kind, value in self.rows(
             "SELECT scope, figure, stereotype, seconds FROM hours")}
         return {scope: {insight: self.insight(scope, insight) for insight in INSIGHTS} for scope in scopes}
+
+    def finding(self, scope, insight, answer):
+        """The finding in an answer of a scope, or None."""
+        hours = answer["recoverable"] or answer["hours_per_sprint"]
+        past = insight in THRESHOLDS and answer["ratio"] is not None and answer["ratio"] >= THRESHOLDS[insight]
+        if not past or not hours or not hours["seconds"] or hours["value"] < LEAST_HOURS:
+            return None
+        most = max((kind["hours_per_sprint"] or 0 for kind in answer["by_stereotype"].values()), default=None)
+        return {
+            "scope": scope.partition(IN)[0],
+            "recoverable_seconds": self.recoverable(scope, insight),
+            "ratio": answer["ratio"],
+            "threshold": THRESHOLDS[insight],
+            "hours_per_sprint": hours["value"],
+            "basis": hours["basis"],
+            "start_with_hours": most,
+            "rows": answer["rows"],
+            "people": answer["people"],
+            "status": answer["status"],
+            "covered_share": answer["covered_share"],
+            "ratings": self.figure(scope, insight, "ratings")["numerator"] if insight == "ceremonies" else None,
+        }
+
+    def recoverable(self, scope, insight):
+        """What comes back, in seconds of all of the range."""
+        return self.figures.get((scope, RECOVERABLE.get(insight, insight)), {}).get(None, {}).get("numerator", 0)
+
+    def listed(self, scope):
+        """Which sprints an organisation or a team is told, with the scope that each one's figures are of."""
+        team = scope.removeprefix("team:") if scope != "org" else None
+        sprints = self.rows(
+            """
+            SELECT sprint_id, team_id FROM sprint
+            WHERE sprint_id IN (SELECT sprint_id FROM sprint_in_range WHERE touches)
+                OR sprint_id NOT IN (SELECT sprint_id FROM sprint_days)
+            """)
+        worked = {sprint for (sprint,) in self.db.execute(
+            "SELECT DISTINCT sprint_id FROM selected WHERE team_id = $team OR $team IS NULL", {"team": team}).fetchall()}
+        own = [sprint for sprint, of in sprints if sprint in worked and (team is None or of is None or of == team)]
+        return {f"sprint:{sprint}": f"sprint:{sprint}" if team is None else f"{scope}{IN}{sprint}" for sprint in own}
 
     def insight(self, scope, insight):
         whole = self.figure(scope, insight, insight)

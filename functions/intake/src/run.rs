@@ -42,6 +42,7 @@ use crate::{
     record::{Counts, Days, Reading, RunRecord, Versions},
     restrict::Restriction,
     secret::Source,
+    sort::Weighed,
     source::{Snapshot, SourceError},
     stays::{Memberships, remember},
     translate::{
@@ -300,9 +301,20 @@ struct Live {
     newest: Option<DateTime<Utc>>,
 }
 
+/// Activities that go to the sorter at once, and the bytes of them, whichever is reached first: waking it costs.
+const HANDED_ON: usize = 256;
+const HANDED_ON_BYTES: usize = 256 * 1024;
+
 /// Days being made on a thread of their own: activities go in, sealed days come out.
 struct Sorting {
-    to_sorter: mpsc::Sender<Placed>,
+    waiting: Vec<Placed>,
+    waiting_bytes: usize,
+    to_sorter: mpsc::Sender<Vec<Placed>>,
+    sorted: Sorted,
+}
+
+/// What comes out, once everything is in.
+struct Sorted {
     sealed: mpsc::Receiver<Output>,
     sorter: JoinHandle<Result<(), DaysError>>,
 }
@@ -310,14 +322,32 @@ struct Sorting {
 impl Sorting {
     /// With the footer of every day.
     fn start(footer: BTreeMap<String, String>) -> Self {
-        let (to_sorter, mut placed) = mpsc::channel::<Placed>(64);
+        let (to_sorter, mut placed) = mpsc::channel::<Vec<Placed>>(4);
         let (to_publisher, sealed) = mpsc::channel::<Output>(4);
         let sorter = tokio::task::spawn_blocking(move || {
-            let activities = std::iter::from_fn(move || placed.blocking_recv());
+            let activities = std::iter::from_fn(move || placed.blocking_recv()).flatten();
             let emit = |output| to_publisher.blocking_send(output).map_err(|_| DaysError::Stopped);
             seal_days(&footer, activities, emit)
         });
-        Self { to_sorter, sealed, sorter }
+        Self { waiting: Vec::new(), waiting_bytes: 0, to_sorter, sorted: Sorted { sealed, sorter } }
+    }
+
+    /// Puts an activity in. Returns whether the sorter is still there; if not, it says why when it is waited for.
+    async fn put(&mut self, placed: Placed) -> bool {
+        self.waiting_bytes += placed.weight();
+        self.waiting.push(placed);
+        if self.waiting.len() < HANDED_ON && self.waiting_bytes < HANDED_ON_BYTES {
+            return true;
+        }
+        self.waiting_bytes = 0;
+        self.to_sorter.send(std::mem::take(&mut self.waiting)).await.is_ok()
+    }
+
+    /// Everything is in.
+    async fn finish(self) -> Sorted {
+        // If the sorter is gone, it says why when it is waited for.
+        let _ = self.to_sorter.send(self.waiting).await;
+        self.sorted
     }
 }
 
@@ -670,14 +700,14 @@ impl<'a> Run<'a> {
             }
             Err(why) => Err(why),
         };
-        let (Sorting { to_sorter, sealed, sorter }, days) = match changes {
+        let (sorting, days) = match changes {
             Ok((sorting, days)) => (sorting, Some(days)),
             Err(why) => {
                 self.record.because = why.map(str::to_owned);
                 (self.everything(&mut snapshot, columns, &translator, &veil).await?, None)
             }
         };
-        drop(to_sorter);
+        let Sorted { sealed, sorter } = sorting.finish().await;
         // Everything is read: the source's writers need not wait until it is published.
         snapshot.close().await;
         let seen = self.publish_days(sealed, true, waiting).await?;
@@ -697,7 +727,7 @@ impl<'a> Run<'a> {
         translator: &ActivityTranslator<'_>,
         veil: &Veil<'_>,
     ) -> Result<Sorting, IntakeError> {
-        let sorting = Sorting::start(self.intake.footer());
+        let mut sorting = Sorting::start(self.intake.footer());
         let mut records = snapshot.records(&read.select, read.names());
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
@@ -717,8 +747,7 @@ impl<'a> Run<'a> {
                     self.reject(*rejected)?;
                 }
                 Translated::Activity(day, activity) => {
-                    if sorting.to_sorter.send(Placed { day, activity }).await.is_err() {
-                        // The sorter is gone; it says why when it is waited for.
+                    if !sorting.put(Placed { day, activity }).await {
                         break;
                     }
                 }

@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use serde_json::{Map, Number, Value};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 use sqlx::{mysql::MySqlDatabaseError, postgres::PgDatabaseError};
 
 use crate::{address::Address, mapping::Database, secret::LocationError};
@@ -327,22 +328,40 @@ impl Record {
     /// The whole record as a JSON object. Bytes become `\x` and hexadecimal digits, as PostgreSQL writes them; a number
     /// that JSON does not have becomes text.
     pub fn to_json(&self) -> String {
-        let value = |cell: &Cell| match cell {
-            Cell::Null => Value::Null,
-            Cell::Boolean(flag) => Value::from(*flag),
-            Cell::Integer(number) => Value::from(*number),
-            Cell::Real(number) => {
-                Number::from_f64(*number).map_or_else(|| Value::from(number.to_string()), Value::Number)
-            }
-            Cell::Text(text) => Value::from(text.as_str()),
+        // Text that is written to memory cannot fail.
+        serde_json::to_string(&Object(self)).unwrap_or_default()
+    }
+}
+
+/// A record as an object: each name once, with the last of its cells.
+struct Object<'a>(&'a Record);
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Record { columns, cells } = self.0;
+        let named = |(index, name): (usize, &'_ String)| {
+            let first = columns.iter().position(|other| other == name)? == index;
+            let last = columns.iter().rposition(|other| other == name)?;
+            first.then(|| cells.get(last).map(|cell| (name.clone(), cell)))?
+        };
+        serializer.collect_map(columns.iter().enumerate().filter_map(named))
+    }
+}
+
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Cell::Null => serializer.serialize_unit(),
+            Cell::Boolean(flag) => serializer.serialize_bool(*flag),
+            Cell::Integer(number) => serializer.serialize_i64(*number),
+            Cell::Real(number) if number.is_finite() => serializer.serialize_f64(*number),
+            Cell::Real(number) => serializer.collect_str(number),
+            Cell::Text(text) => serializer.serialize_str(text),
             Cell::Bytes(bytes) => {
                 let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                Value::from(format!("\\x{digits}"))
+                serializer.collect_str(&format_args!("\\x{digits}"))
             }
-        };
-        let object: Map<String, Value> =
-            self.columns.iter().zip(&self.cells).map(|(column, cell)| (column.clone(), value(cell))).collect();
-        Value::Object(object).to_string()
+        }
     }
 }
 

@@ -144,12 +144,12 @@ impl Run<'_> {
             }
         }
 
-        let sorting = Sorting::start(self.intake.footer());
+        let mut sorting = Sorting::start(self.intake.footer());
         let mut seen: HashSet<Digest> = changed.keys().copied().collect();
         if !days.is_empty() {
             let Some(select) = source.on_days(&days) else { return Ok(Err(NOT_COMPARED)) };
             let known = Known { changed: &changed, held: &held, refused: &refused, days: &days };
-            let read = self.read_days(snapshot, &source, &select, (translator, veil), &known, &sorting).await?;
+            let read = self.read_days(snapshot, &source, &select, (translator, veil), &known, &mut sorting).await?;
             let Read { landed, others, strangers } = otherwise!(read);
             if !otherwise!(self.found_elsewhere(&strangers, before, &held).await?).is_empty() {
                 return Ok(Err(MOVED));
@@ -344,7 +344,7 @@ impl Run<'_> {
         select: &str,
         (translator, veil): (&ActivityTranslator<'_>, &Veil<'_>),
         known: &Known<'_>,
-        sorting: &Sorting,
+        sorting: &mut Sorting,
     ) -> Result<Result<Read, Why>, IntakeError> {
         let mut read = Read::default();
         let mut records = snapshot.records(select, source.names());
@@ -383,8 +383,7 @@ impl Run<'_> {
                 Translated::Open => self.record.counts.open += 1,
                 Translated::Rejected(rejected) => self.reject_again(*rejected, known.refused.contains(&key))?,
                 Translated::Activity(day, activity) => {
-                    if sorting.to_sorter.send(Placed { day, activity }).await.is_err() {
-                        // The sorter is gone; it says why when it is waited for.
+                    if !sorting.put(Placed { day, activity }).await {
                         break;
                     }
                 }

@@ -12,7 +12,7 @@ use shared::{
     time::{Generation, LocalDay},
 };
 
-use super::{Captured, Input, Intake, IntakeError, Run, Sorting, content};
+use super::{Captured, Input, Intake, IntakeError, Run, Sorted, content};
 use crate::{
     base::activities,
     days::Output,
@@ -97,9 +97,8 @@ impl Run<'_> {
         let dimensions = Dimensions::new(captured);
         let translator = ActivityTranslator::new(&mapping, from, &dimensions, self.intake.time_zone);
         let veil = Veil::new(self.intake.pseudonyms.as_ref(), Entity::Activities.name(), from, &columns.names());
-        let Sorting { to_sorter, mut sealed, sorter } =
-            self.everything(&mut snapshot, columns, &translator, &veil).await?;
-        drop(to_sorter);
+        let sorting = self.everything(&mut snapshot, columns, &translator, &veil).await?;
+        let Sorted { mut sealed, sorter } = sorting.finish().await;
         snapshot.close().await;
 
         let mut rehearsal = Rehearsal { open: self.record.counts.open, ..Rehearsal::default() };

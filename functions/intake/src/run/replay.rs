@@ -12,7 +12,7 @@ use shared::{
     lake::{Entity, LakeError, LakeKey, parquet_file::Reader},
 };
 
-use super::{Intake, IntakeError, Run, Sorting, Waiting};
+use super::{Intake, IntakeError, Run, Sorted, Sorting, Waiting};
 use crate::{
     base::{activities, unreadable},
     days::Placed,
@@ -135,7 +135,7 @@ impl Run<'_> {
         }
         let taken = self.taken(keys).await?;
 
-        let Sorting { to_sorter, sealed, sorter } = Sorting::start(intake.footer());
+        let mut sorting = Sorting::start(intake.footer());
         for row in refused.iter().map(Refused::rows).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
             let row = self.let_through(row?);
             self.record.counts.read += 1;
@@ -152,7 +152,7 @@ impl Run<'_> {
                 // The record as it was kept, so that the source's own next run writes the same bytes.
                 Translated::Activity(day, activity) => {
                     let activity = Box::new(Activity { source_row: row.source_row, ..*activity });
-                    if to_sorter.send(Placed { day, activity }).await.is_err() {
+                    if !sorting.put(Placed { day, activity }).await {
                         break;
                     }
                 }
@@ -165,13 +165,13 @@ impl Run<'_> {
             for batch in Reader::open(&base, file)?.batches(None)? {
                 for activity in activities(&base, &batch?)? {
                     self.record.counts.read += 1;
-                    if to_sorter.send(Placed { day, activity: Box::new(activity) }).await.is_err() {
+                    if !sorting.put(Placed { day, activity: Box::new(activity) }).await {
                         break;
                     }
                 }
             }
         }
-        drop(to_sorter);
+        let Sorted { sealed, sorter } = sorting.finish().await;
         self.publish_days(sealed, false, waiting).await?;
         sorter.await.map_err(|_| IntakeError::Panicked)??;
         Ok(())
