@@ -9,6 +9,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{Request, header},
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use wastewalk::stack::Stack;
@@ -224,15 +225,17 @@ async fn a_drill_down_lists_no_row_of_few_and_still_adds_up() -> anyhow::Result<
     let (analyst, ada) = (seen_by(&stack, Caller::demo(None, 5)), seen_by(&stack, member("11")));
     for scope in ["org", "team:1"] {
         let (mut sum, mut cursor, mut withheld) = (0, String::new(), None);
+        let mut places: Vec<(String, String, String)> = Vec::new();
         let first = format!(
-            "/v1/insights/waste/activities?scope={scope}&side=denominator&limit=1000&from=2026-08-03&to=2026-08-17"
+            "/v1/insights/waste/activities?scope={scope}&side=denominator&limit=190&from=2026-08-03&to=2026-08-17"
         );
         let total = loop {
             let page = json_of(&ada, &format!("{first}{cursor}")).await?;
             assert_eq!(page["before"], json!(sum), "what the pages before list");
             for activity in page["activities"].as_array().context("no activities")? {
                 sum += activity["value"].as_i64().context("a value")?;
-                assert!(!matches!(activity["team_id"].as_str(), Some("9" | "4")), "{activity}");
+                assert!(matches!(activity["team_id"].as_str(), None | Some("1")), "{activity}");
+                places.push(["day", "started_at", "activity_id"].map(|name| activity[name].to_string()).into());
                 assert!(
                     !matches!(activity["sprint_id"].as_str(), Some("901" | "101")) || scope == "team:1",
                     "{activity}"
@@ -245,15 +248,41 @@ async fn a_drill_down_lists_no_row_of_few_and_still_adds_up() -> anyhow::Result<
             }
             withheld = page["withheld"].as_i64().or(withheld);
             match page["next"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
+                Some(next) => {
+                    let said = URL_SAFE_NO_PAD.decode(next)?;
+                    let said: Value = serde_json::from_slice(&said)?;
+                    assert_eq!(
+                        said["after"][1],
+                        page["activities"].as_array().and_then(|all| all.last()).context("one")?["activity_id"]
+                    );
+                    assert_eq!(
+                        said.as_object().map(serde_json::Map::len),
+                        Some(3),
+                        "a cursor says where a page ended: {said}"
+                    );
+                    cursor = format!("&cursor={next}");
+                }
                 None => break page["total"].as_i64().context("a total")?,
             }
         };
+        assert!(
+            places.is_sorted() && places.len() > 190,
+            "people follow each other in the file, and nobody is to see where one ends"
+        );
         assert_eq!(sum + withheld.context("nothing is withheld")?, total, "{scope}");
         let all = json_of(&analyst, &first).await?;
         assert_eq!(all["total"], json!(total));
         assert_eq!(all.get("withheld"), None, "nothing is withheld from an analyst");
     }
+    // Of a team that is not one's own nothing is listed, and the figure is told all the same.
+    let other = json_of(&ada, "/v1/insights/waste/activities?scope=team:2&side=denominator").await?;
+    assert_eq!((other["activities"].as_array().map(Vec::len), &other["withheld"]), (Some(0), &other["total"]));
+    let figure = json_of(&ada, "/v1/insights?scope=team:2").await?;
+    let waste =
+        figure["insights"].as_array().and_then(|all| all.iter().find(|one| one["id"] == "waste")).context("waste")?;
+    ensure!(waste["denominator"] == other["total"] && waste["by_stereotype"] == json!([]), "{waste}");
+    let days = json_of(&ada, "/v1/insights/waste/trend?scope=team:2&granularity=day").await?;
+    ensure!(days["periods"].as_array().context("days")?.iter().all(|day| day["numerator"].is_null()), "{days}");
     stack.stop().await
 }
 

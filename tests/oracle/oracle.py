@@ -213,7 +213,8 @@ class Oracle:
         past = insight in THRESHOLDS and answer["ratio"] is not None and answer["ratio"] >= THRESHOLDS[insight]
         if not past or not hours or not hours["seconds"] or hours["value"] < LEAST_HOURS:
             return None
-        most = max((kind["hours_per_sprint"] or 0 for kind in answer["by_stereotype"].values()), default=None)
+        hours_of = [kind["hours_per_sprint"] for kind in answer["by_stereotype"].values()]
+        most = max((of for of in hours_of if of is not None), default=None)
         return {
             "scope": scope.partition(IN)[0],
             "recoverable_seconds": self.recoverable(scope, insight),

@@ -1,6 +1,6 @@
 //! The activities behind a figure, from the lake, page by page. Their values add up to the figure exactly.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Api, ApiError, Request,
-    access::{Veil, suppression::hidden_by, veil::sprints_hidden_in_team},
+    access::{Veil, veil::sprints_hidden_in_team},
     division::hidden_kinds,
     evidence::Evidence,
     figure::{Figure, Status},
@@ -167,7 +167,7 @@ pub struct Page {
     /// `total` less all that are listed. Left out where all are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withheld: Option<i64>,
-    /// The activities that add something, by day.
+    /// The activities that add something, in order of day, start and key.
     pub activities: Vec<Activity>,
     /// Asks for the next page, as the parameter `cursor`; null on the last one.
     pub next: Option<String>,
@@ -230,9 +230,13 @@ struct Cursor {
     /// [`Question::identity`].
     of: String,
     day: LocalDay,
-    /// The first row of the day's file that was not looked at.
-    row: usize,
+    /// The last activity of the day that was listed, if one was. Where it is in the file would tell how many others are.
+    after: Option<Place>,
 }
+
+/// Where an activity is among those of its day: when it starts, in microseconds since 1970, and its key. In the file they are in
+/// order of people.
+type Place = (i64, String);
 
 fn activity(batch: &Batch, row: usize, day: LocalDay, value: i64) -> Result<Activity, NoSuchColumn> {
     let text = |name: &str| -> Result<Option<String>, NoSuchColumn> { Ok(batch.text(name, row)?.map(str::to_owned)) };
@@ -283,13 +287,13 @@ pub async fn page(api: &Api, insight: &Insight, question: &Question, evidence: &
     let mut next = None;
     for shown in &evidence.shown {
         let day = shown.pointer.partition.day;
-        let from_row = match &cursor {
+        let after = match &cursor {
             Some(cursor) if day < cursor.day => {
                 before += adds_on(&day);
                 continue;
             }
-            Some(cursor) if day == cursor.day => cursor.row,
-            _ => 0,
+            Some(cursor) if day == cursor.day => cursor.after.clone(),
+            _ => None,
         };
         // No value is negative: a day that adds nothing has no activity that does.
         if adds_on(&day) == 0 {
@@ -297,14 +301,15 @@ pub async fn page(api: &Api, insight: &Insight, question: &Question, evidence: &
         }
         let limit = question.limit - activities.len();
         if limit == 0 {
-            next = Some(Cursor { of: identity.clone(), day, row: from_row });
+            next = Some(Cursor { of: identity.clone(), day, after });
             break;
         }
-        let found = read_day(api, shown, question, (&adds, &withheld), from_row, limit).await?;
+        let found = read_day(api, shown, question, (&adds, &withheld), after, limit).await?;
         before += found.before;
-        activities.extend(found.activities);
-        if let Some(row) = found.rest {
-            next = Some(Cursor { of: identity.clone(), day, row });
+        let last = found.activities.keys().last().cloned();
+        activities.extend(found.activities.into_values());
+        if found.more {
+            next = Some(Cursor { of: identity.clone(), day, after: last });
             break;
         }
     }
@@ -334,6 +339,8 @@ struct Withheld {
     veil: Veil,
     /// Of a team: its sprints that are hidden among them.
     sprints: BTreeSet<String>,
+    /// Whether a row says its team and sprint only if the team is one's own.
+    of_members: bool,
 }
 
 impl Withheld {
@@ -362,9 +369,8 @@ impl Withheld {
         };
         // Of one kind only, its days have to be about enough people, too.
         let wanted = |cell: &&Cell| question.stereotype.is_none() || cell.key.stereotype == question.stereotype;
-        let keyed = group.days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(move |cell| (*day, cell)));
-        let days = hidden_by(keyed.filter(|(_, cell)| wanted(cell)), columns, group.quorum);
-        Ok(Self { days, kinds, veil: evidence.veil.clone(), sprints })
+        let days = group.hidden_parts(|day, cell| Some(day).filter(|_| wanted(&cell)), columns);
+        Ok(Self { days, kinds, veil: evidence.veil.clone(), sprints, of_members: true })
     }
 
     fn lists(&self, stereotype: Option<&str>) -> bool {
@@ -373,8 +379,11 @@ impl Withheld {
 
     /// An activity with what may be said of it.
     fn masked(&self, mut activity: Activity) -> Activity {
-        activity.team_id.take_if(|team| self.veil.hides_team(team));
-        activity.sprint_id.take_if(|sprint| self.veil.hides_sprint(sprint) || self.sprints.contains(sprint));
+        let of_others = self.of_members && !activity.team_id.as_ref().is_some_and(|team| self.veil.is_own(team));
+        activity.team_id.take_if(|_| of_others);
+        activity
+            .sprint_id
+            .take_if(|sprint| of_others || self.veil.hides_sprint(sprint) || self.sprints.contains(sprint));
         activity
     }
 }
@@ -382,20 +391,20 @@ impl Withheld {
 /// What a day's file has.
 #[derive(Default)]
 struct Found {
-    activities: Vec<Activity>,
-    /// What the activities before the first row looked for add up to.
+    activities: BTreeMap<Place, Activity>,
+    /// What the activities before these add up to.
     before: i64,
-    /// The first row not looked at, if there is one.
-    rest: Option<usize>,
+    /// Whether there are more.
+    more: bool,
 }
 
-/// Up to `limit` activities of a day that add something, from a row on.
+/// The first `limit` activities of a day that add something, after a place.
 async fn read_day(
     api: &Api,
     Shown { logic, pointer }: &Shown,
     question: &Question,
     (adds, withheld): (&Adds, &Withheld),
-    from_row: usize,
+    after: Option<Place>,
     limit: usize,
 ) -> Result<Found, ApiError> {
     let day = pointer.partition.day;
@@ -403,12 +412,8 @@ async fn read_day(
     let sprint = question.request.sprint.clone();
     let withheld = withheld.clone();
     let files = Day::fetch(api, pointer, logic, adds.columns().iter()).await?;
-    let read = move |found: &mut Found, batch: &Batch, first: usize| {
+    let read = move |found: &mut Found, batch: &Batch, _: usize| {
         for row in 0..batch.rows.len() {
-            if found.activities.len() == limit {
-                found.rest = Some(first + row);
-                return Ok(Enough::Yes);
-            }
             if !batch.is_of(row, &scope, stereotype.as_deref())? {
                 continue;
             }
@@ -418,11 +423,24 @@ async fn read_day(
             if !withheld.lists(batch.text("stereotype_code", row)?) {
                 continue;
             }
-            match batch.value(row, &adds)? {
-                0 => {}
-                value if first + row < from_row => found.before += value,
-                value => found.activities.push(withheld.masked(activity(batch, row, day, value)?)),
+            let value = batch.value(row, &adds)?;
+            if value == 0 {
+                continue;
             }
+            let started_at = batch.rows.base.instant("started_at")?.value(row);
+            let place = (started_at, batch.text("activity_id", row)?.unwrap_or_default().to_owned());
+            if after.as_ref().is_some_and(|after| place <= *after) {
+                found.before += value;
+                continue;
+            }
+            if found.activities.len() == limit {
+                found.more = true;
+                if found.activities.keys().last().is_some_and(|last| place > *last) {
+                    continue;
+                }
+                found.activities.pop_last();
+            }
+            found.activities.insert(place, withheld.masked(activity(batch, row, day, value)?));
         }
         Ok(Enough::No)
     };
@@ -490,7 +508,7 @@ mod tests {
         assert_ne!(all.identity(insight, &old), all.identity(insight, &new));
         let one = question(&[("stereotype", "coding")]).unwrap();
         assert_ne!(all.identity(insight, &old), one.identity(insight, &old));
-        let cursor = Cursor { of: "x".into(), day: "2026-01-05".parse().unwrap(), row: 7 };
+        let cursor = Cursor { of: "x".into(), day: "2026-01-05".parse().unwrap(), after: Some((7, "1".into())) };
         assert_eq!(read_cursor(&write_cursor(&cursor)), Ok(cursor));
     }
 }

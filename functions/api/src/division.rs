@@ -223,7 +223,11 @@ pub fn by_sprint_day<'a>(group: &Group<'a>) -> Vec<(i64, Division<'a>)> {
         }
     }
     let keyed = cells.iter().flat_map(|(number, cells)| cells.iter().map(move |cell| (*number, *cell)));
-    let hidden = hidden_by(keyed, &[], group.quorum);
+    let mut hidden = hidden_by(keyed, &[], group.quorum);
+    // Of an organisation the rest beside one's own team is not known by sprint.
+    if !group.tells_parts() || !group.beside.is_empty() {
+        hidden = cells.keys().copied().collect();
+    }
     let siblings: Arc<Vec<Vec<&Cell>>> = Arc::new(cells.values().cloned().collect());
     let division = |(index, (number, cells)): (usize, (i64, Vec<&'a Cell>))| {
         let (scope, name, hidden) = (group.scope.clone(), format!("day {number}"), hidden.contains(&number));
@@ -296,14 +300,12 @@ pub struct Kind {
 
 /// The kinds of activity of a group that are hidden from whoever asks, as far as they have to do with some columns.
 pub fn hidden_kinds(group: &Group, columns: &[String]) -> BTreeSet<String> {
-    let keyed = group.cells().filter_map(|cell| Some((cell.key.stereotype.as_ref()?, cell)));
-    hidden_by(keyed, columns, group.quorum).into_iter().cloned().collect()
+    group.hidden_parts(|_, cell| cell.key.stereotype.as_ref(), columns).into_iter().cloned().collect()
 }
 
 /// The days of a group that are hidden from whoever asks, as far as they have to do with some columns.
 pub fn hidden_days(group: &Group, columns: &[String]) -> BTreeSet<LocalDay> {
-    let keyed = group.days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(move |cell| (*day, cell)));
-    hidden_by(keyed, columns, group.quorum)
+    group.hidden_parts(|day, _| Some(day), columns)
 }
 
 /// Every kind of activity of a group that is not hidden, most work first, and how many are.

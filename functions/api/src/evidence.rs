@@ -15,7 +15,7 @@ use shared::{
 
 use crate::{
     Api, ApiError,
-    access::{Sight, Veil, quorum::Quorum, sight::Member, veil::Landscape},
+    access::{Sight, Veil, quorum::Quorum, sight::Member, suppression::hidden_by, veil::Landscape},
     directory::Directory,
     figure::{Figure, Grounds},
     logics::{LogicRun, MissingDay, runs},
@@ -61,6 +61,8 @@ pub struct Evidence {
     pub earlier: Option<Earlier>,
     /// What of it is hidden from whoever asks.
     pub veil: Veil,
+    /// See [`Group::beside`].
+    pub beside: Vec<(Days, Quorum)>,
 }
 
 /// What an older logic says of a range in which newer ones show days that it has, too.
@@ -203,13 +205,14 @@ impl Evidence {
             missing,
             earlier: Earlier::read(api, &request, earlier).await?,
             veil: Veil::default(),
+            beside: Vec::new(),
         };
         if evidence.scope == Scope::Organisation && (with_teams || !evidence.group().has_sprints()) {
             evidence.teams = evidence.read_teams(api, &evidence.days).await?;
         }
         match &api.caller.sight {
             Sight::Member(member) if !api.caller.sight.is_all_of(&evidence.scope) => {
-                evidence.veil = evidence.veil_for(api, member).await?;
+                (evidence.veil, evidence.beside) = evidence.veil_for(api, member).await?;
                 // What two logics say of the same few people would tell them apart.
                 evidence.earlier = None;
             }
@@ -218,8 +221,9 @@ impl Evidence {
         Ok(evidence)
     }
 
-    /// What of it is hidden from a member. Whatever is not their own team's is seen beside its siblings, so those are read.
-    async fn veil_for(&self, api: &Api, member: &Member) -> Result<Veil, ApiError> {
+    /// What of it is hidden from a member, and what its parts can be told apart by. Whatever is not their own team's is seen
+    /// beside its siblings, so those are read.
+    async fn veil_for(&self, api: &Api, member: &Member) -> Result<(Veil, Vec<(Days, Quorum)>), ApiError> {
         let present = api.directory(None).await?;
         let over = Veil::over(member, &self.scope, &self.directory, &present);
         let own = self.is_own_team_under(&over);
@@ -234,7 +238,23 @@ impl Evidence {
             (false, false) => self.teams.clone(),
         };
         let veil = self.veil_among(over, &api.register, &organisation, &teams);
-        veil.ok_or_else(|| ApiError::TooFewPeople(self.scope.clone()))
+        let veil = veil.ok_or_else(|| ApiError::TooFewPeople(self.scope.clone()))?;
+        let beside =
+            if self.scope == Scope::Organisation { self.beside(&veil, &api.register, teams) } else { Vec::new() };
+        Ok((veil, beside))
+    }
+
+    /// Of an organisation: the days of each team of one's own, and those of all others.
+    pub(crate) fn beside(
+        &self,
+        veil: &Veil,
+        register: &Register,
+        mut teams: BTreeMap<String, Days>,
+    ) -> Vec<(Days, Quorum)> {
+        teams.retain(|team, _| veil.is_own(team));
+        let others = less(&self.days, teams.values(), register);
+        let own = teams.into_iter().map(|(team, days)| (days, veil.quorum_of(&team).clone()));
+        own.chain([(others, veil.quorum.clone())]).collect()
     }
 
     fn is_own_team_under(&self, veil: &Veil) -> bool {
@@ -309,6 +329,7 @@ impl Evidence {
             evident: &self.evident,
             quorum: &veil.quorum,
             veil,
+            beside: &self.beside,
             without_team: false,
         }
     }
@@ -332,6 +353,7 @@ impl Evidence {
             evident: &self.evident,
             quorum: self.veil.quorum_of(id),
             veil: &self.veil,
+            beside: &[],
             without_team: false,
         })
     }
@@ -345,28 +367,33 @@ impl Evidence {
         if !told || self.teams.values().all(BTreeMap::is_empty) {
             return None;
         }
-        let columns = register.folded_columns();
-        let mut without = Days::new();
-        for (day, whole) in &self.days {
-            let mut kinds: BTreeMap<&CellKey, (Vec<&Cell>, Vec<&Cell>)> = BTreeMap::new();
-            for cell in &whole.by_stereotype {
-                kinds.entry(&cell.key).or_default().0.push(cell);
-            }
-            let of_teams = self.teams.values().filter_map(|days| days.get(day)).flat_map(|day| &day.by_stereotype);
-            for cell in of_teams {
-                let same = kinds.iter_mut().find(|(key, _)| key.stereotype == cell.key.stereotype);
-                same.into_iter().for_each(|(_, (_, parts))| parts.push(cell));
-            }
-            let rest = |(key, (whole, parts)): (&CellKey, (Vec<&Cell>, Vec<&Cell>))| {
-                Cell::rest(key.clone(), &whole, &parts, columns.keys().copied())
-            };
-            let cells: Vec<Cell> = kinds.into_iter().map(rest).filter(|cell| cell.total.rows > 0).collect();
-            if !cells.is_empty() {
-                without.insert(*day, Contribution { by_stereotype: cells, ..Contribution::default() });
-            }
-        }
-        Some(without)
+        Some(less(&self.days, self.teams.values(), register))
     }
+}
+
+/// What an organisation's days have besides those of some teams, by kind of activity. Of the people only those are known who
+/// are in none of the teams.
+fn less<'a>(whole: &Days, teams: impl Iterator<Item = &'a Days> + Clone, register: &Register) -> Days {
+    let columns = register.folded_columns();
+    let mut rest = Days::new();
+    for (day, whole) in whole {
+        let mut kinds: BTreeMap<&CellKey, (Vec<&Cell>, Vec<&Cell>)> = BTreeMap::new();
+        for cell in &whole.by_stereotype {
+            kinds.entry(&cell.key).or_default().0.push(cell);
+        }
+        for cell in teams.clone().filter_map(|days| days.get(day)).flat_map(|day| &day.by_stereotype) {
+            let same = kinds.iter_mut().find(|(key, _)| key.stereotype == cell.key.stereotype);
+            same.into_iter().for_each(|(_, (_, parts))| parts.push(cell));
+        }
+        let left = |(key, (whole, parts)): (&CellKey, (Vec<&Cell>, Vec<&Cell>))| {
+            Cell::rest(key.clone(), &whole, &parts, columns.keys().copied())
+        };
+        let cells: Vec<Cell> = kinds.into_iter().map(left).filter(|cell| cell.total.rows > 0).collect();
+        if !cells.is_empty() {
+            rest.insert(*day, Contribution { by_stereotype: cells, ..Contribution::default() });
+        }
+    }
+    rest
 }
 
 impl Earlier {
@@ -431,6 +458,9 @@ pub struct Group<'a> {
     pub quorum: &'a Quorum,
     /// What else is hidden.
     pub veil: &'a Veil,
+    /// Of an organisation, for a member: the days of each team of theirs and of all others, with who has to be behind a part
+    /// of those. The parts of one's own team are told, and so those of the others follow.
+    pub beside: &'a [(Days, Quorum)],
     /// Whether these are only those rows of the organisation that belong to no team.
     pub without_team: bool,
 }
@@ -445,6 +475,42 @@ impl<'a> Group<'a> {
     /// Whether the group itself is hidden.
     pub fn is_hidden(&self) -> bool {
         matches!(&self.scope, Scope::Team(team) if self.veil.hides_team(team))
+    }
+
+    /// Whether anything of its parts is told: of teams and sprints that are not one's own team the parts would tell what
+    /// they have in common with those of one's own, of the organisation, and of each other.
+    pub fn tells_parts(&self) -> bool {
+        match &self.scope {
+            _ if self.quorum.asks_nothing() => true,
+            Scope::Organisation | Scope::Person(_) => true,
+            Scope::Team(team) => self.veil.is_own(team),
+            Scope::Sprint(_) => false,
+        }
+    }
+
+    /// Which of the parts that `part` divides its rows into, by day and cell, are hidden from whoever asks, as far as they have
+    /// to do with some columns.
+    pub fn hidden_parts<K: Ord + Clone>(
+        &self,
+        part: impl Fn(LocalDay, &'a Cell) -> Option<K>,
+        columns: &[String],
+    ) -> BTreeSet<K> {
+        if self.quorum.asks_nothing() {
+            return BTreeSet::new();
+        }
+        let keyed = |days: &'a Days| -> Vec<(K, &'a Cell)> {
+            let cells = days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(|cell| (*day, cell)));
+            cells.filter_map(|(day, cell)| Some((part(day, cell)?, cell))).collect()
+        };
+        let own = keyed(self.days);
+        if !self.tells_parts() {
+            return own.into_iter().map(|(part, _)| part).collect();
+        }
+        let mut hidden = hidden_by(own.into_iter(), columns, self.quorum);
+        for (days, quorum) in self.beside {
+            hidden.extend(hidden_by(keyed(days).into_iter(), columns, quorum));
+        }
+        hidden
     }
 
     /// What an insight says of some of its rows; hidden where all of the figure is.

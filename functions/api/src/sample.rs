@@ -202,6 +202,7 @@ pub fn evidence(scope: &str, range: (&str, &str), rows: &[Row], teams: &[Member]
         missing: Vec::new(),
         earlier: None,
         veil: crate::access::Veil::default(),
+        beside: Vec::new(),
         logic: register().logic().clone(),
         days_captured: range.days() as usize,
         directory: Arc::new(Directory::new(teams, &[], sprints, &stereotypes, Tz::UTC)),
@@ -239,7 +240,11 @@ pub fn seen_by(
         Scope::Team(id) => Some((id, days)),
         _ => None,
     });
-    seen.veil = seen.veil_among(over, &register(), &organisation, &by_team.collect())?;
+    let by_team = by_team.collect();
+    seen.veil = seen.veil_among(over, &register(), &organisation, &by_team)?;
+    if seen.scope == Scope::Organisation {
+        seen.beside = seen.beside(&seen.veil, &register(), by_team);
+    }
     Some(seen)
 }
 

@@ -320,9 +320,11 @@ fn by_calendar(insight: &Insight, group: &Group, range: Range, worked: Range, gr
 fn hidden_periods(insight: &Insight, group: &Group, wholes: &[Range]) -> BTreeSet<LocalDay> {
     let columns: Vec<String> = insight.ratio().columns().cloned().collect();
     let period = |day: &LocalDay| wholes.iter().rev().find(|whole| whole.from <= *day).map(|whole| whole.from);
-    let keyed = group.days.iter().filter_map(|(day, adds)| Some((period(day)?, adds)));
-    let keyed = keyed.flat_map(|(first, adds)| adds.by_stereotype.iter().map(move |cell| (first, cell)));
-    hidden_by(keyed, &columns, group.quorum)
+    let mut hidden = group.hidden_parts(|day, _| period(&day), &columns);
+    // The days are told as well, and with them what the hidden ones of a longer period come to.
+    let days = group.hidden_parts(|day, _| Some(day), &columns);
+    hidden.extend(group.hidden_parts(|day, _| period(&day).filter(|_| days.contains(&day)), &columns));
+    hidden
 }
 
 /// Whether both what a change is from and the rest of that period, which follows from it, may be told: each cell says in

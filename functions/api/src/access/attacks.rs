@@ -1,6 +1,6 @@
 //! Trying to find out about few people from what a member is shown.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::sight::Member;
 use crate::{
@@ -317,6 +317,34 @@ fn nothing_that_is_shown_leaves_a_rest_of_few() {
                 |row| kinds.contains(row.stereotype.as_str()),
                 present,
             );
+            // What is told of one's own team is known, and so is what is left of the organisation's part.
+            let others = || rows().filter(|row| row.team.as_deref() != Some(own.as_str()));
+            if scope == "org" {
+                for (name, shown) in
+                    parts_of(others(), |row: &Row| (row.stereotype.clone(), kinds.contains(row.stereotype.as_str())))
+                {
+                    assert!(is_many(&shown, &[]), "{name} of the others, {round}: {shown:?}");
+                }
+                for (day, shown) in parts_of(others(), |row: &Row| (row.day, !days.contains(&row.day))) {
+                    assert!(is_many(&shown, &[]), "{day} of the others, {round}: {shown:?}");
+                }
+                let hidden_kind = |row: &Row| kinds.contains(row.stereotype.as_str());
+                assert_rest_is_many(&format!("kinds of the others, {round}"), others(), hidden_kind, &[]);
+            } else if scope != format!("team:{own}") {
+                let parts = kinds.len() + rows().filter(|row| !days.contains(&row.day)).count();
+                assert_eq!(parts, 0, "{scope}, {round}: parts of another team");
+            }
+            // Nor do shorter periods tell a part of a longer one.
+            let weeks = insight(|insight| trend(insight, &seen.group(), Granularity::Week));
+            for week in weeks.iter().filter(|week| week.figure.status != Status::Hidden) {
+                let within = rows().filter(|row| week.from <= row.day && row.day < week.to);
+                assert_rest_is_many(
+                    &format!("days of a week of {scope}, {round}"),
+                    within,
+                    |row| !days.contains(&row.day),
+                    present,
+                );
+            }
             if let Some(team) = scope.strip_prefix("team:") {
                 let shown: BTreeSet<String> = sprints_of(&seen, team);
                 let told = |row: &Row| row.sprint.as_ref().is_some_and(|sprint| shown.contains(sprint));
@@ -328,6 +356,21 @@ fn nothing_that_is_shown_leaves_a_rest_of_few() {
         }
     }
     assert!(compared > 100, "hardly anything was shown, so hardly anything was proved: {compared}");
+}
+
+/// The people behind each part that is shown.
+fn parts_of<'a, K: Ord>(
+    rows: impl Iterator<Item = &'a Row>,
+    part: impl Fn(&Row) -> (K, bool),
+) -> BTreeMap<K, BTreeSet<&'a str>> {
+    let mut parts: BTreeMap<K, BTreeSet<&str>> = BTreeMap::new();
+    for row in rows {
+        let (name, shown) = part(row);
+        if shown {
+            parts.entry(name).or_default().insert(row.person.as_str());
+        }
+    }
+    parts
 }
 
 fn sprints_of(evidence: &Evidence, team: &str) -> BTreeSet<String> {
