@@ -9,12 +9,13 @@ LAMBDA := $(TOOLS)/lambda
 MINISTACK := $(TOOLS)/ministack
 BROWSER := $(TOOLS)/browser
 PROVIDER := $(TOOLS)/provider
+BENCH := $(TOOLS)/bench
 SCHEMATHESIS := $(TOOLS)/schemathesis
 export WASTEWALK_PYTHON := $(CURDIR)/$(READERS)/bin/python
 export SAM_CLI_TELEMETRY := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run watch build test unit browser access deployed bench-api lint format template tools mariadb clean
+.PHONY: help run watch build test unit browser access deployed bench-api bench-intake lint format template tools mariadb clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +65,10 @@ bench-api: ## Say what the API answers in over a year of 1,000 teams, beside a c
 	cargo build --workspace --example bench-api --locked
 	target/debug/examples/bench-api
 
+bench-intake: $(READERS)/.made $(BENCH)/.made ## Say how fast intake reads a million rows of PostgreSQL, beside COPY and dlt; ten minutes more for the first build
+	cargo build --release --workspace --example bench-intake --locked
+	WASTEWALK_DLT="$(CURDIR)/$(BENCH)/bin/python" target/release/examples/bench-intake
+
 lint: ## Check formatting and lints; a warning is an error
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -103,6 +108,11 @@ $(LAMBDA)/.made: tests/requirements-lambda.txt
 $(SCHEMATHESIS)/.made: tests/requirements-schemathesis.txt
 	$(PYTHON) -m venv --clear $(SCHEMATHESIS)
 	$(SCHEMATHESIS)/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+$(BENCH)/.made: tests/requirements-bench.txt
+	$(PYTHON) -m venv --clear $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 # No install script runs: the browser is the machine's, else the one that its package carries.
