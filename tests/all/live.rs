@@ -452,3 +452,48 @@ async fn a_run_whose_time_is_over_stops_after_a_whole_day_and_the_next_one_goes_
     equals_the_source(&house, &stack).await?;
     stack.stop().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsal_says_what_the_next_run_does_to_each_day_and_writes_nothing() -> anyhow::Result<()> {
+    let house = House::of(SMALL).await?;
+    house
+        .execute(
+            "DELETE FROM activities;
+             INSERT INTO activities (id, user_id, stereotype_code, started_at, duration, note) VALUES
+                (1, 1, 'code', '2026-03-02T08:00:00Z', 60, 'same'), (2, 1, 'code', '2026-03-02T09:00:00Z', 60, 'changes'),
+                (3, 1, 'code', '2026-03-03T08:00:00Z', 60, 'moves'), (4, 1, 'code', '2026-03-04T08:00:00Z', 60, 'goes')",
+        )
+        .await?;
+    let stack = alone(&house).await?;
+    stack.read_source().await?;
+    house
+        .execute(
+            "UPDATE activities SET duration = 61 WHERE id = 2; UPDATE activities SET started_at = '2026-03-05T08:00:00Z' WHERE id = 3;
+             DELETE FROM activities WHERE id = 4;
+             INSERT INTO activities (id, user_id, stereotype_code, started_at, duration, note) VALUES
+                (5, 1, 'code', '2026-03-05T09:00:00Z', NULL, 'open'), (6, 1, 'golf', '2026-03-05T10:00:00Z', 60, 'unknown'),
+                (7, 1, 'golf', 'some day', 60, 'on no day')",
+        )
+        .await?;
+    let before = files(&house.lake())?;
+    let rehearsed = stack.intake.rehearse(|_| true, chrono::Utc::now()).await?;
+    assert_eq!(
+        serde_json::to_value(&rehearsed)?,
+        json!({
+            "days": {
+                "2026-03-02": {"new": 0, "changed": 1, "unchanged": 1, "gone": 0, "rejected": 0},
+                "2026-03-03": {"new": 0, "changed": 0, "unchanged": 0, "gone": 1, "rejected": 0},
+                "2026-03-04": {"new": 0, "changed": 0, "unchanged": 0, "gone": 1, "rejected": 0},
+                "2026-03-05": {"new": 1, "changed": 0, "unchanged": 0, "gone": 0, "rejected": 1},
+            },
+            "rejected_on_no_day": 1,
+            "open": 1,
+        })
+    );
+    let some = stack.intake.rehearse(|day| day.to_string() == "2026-03-05", chrono::Utc::now()).await?;
+    assert_eq!((some.days.len(), some.rejected_on_no_day), (1, 1));
+    ensure!(files(&house.lake())? == before, "a rehearsal wrote");
+    let run = stack.read_source().await?;
+    assert_eq!((run.days.written, run.days.emptied, run.counts.quarantined, run.counts.open), (2, 2, 2, 1));
+    stack.stop().await
+}

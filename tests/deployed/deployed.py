@@ -147,6 +147,16 @@ class Deployed(unittest.TestCase):
 
         self.assertIn(f"Nothing to do: {len(self.days)} days are there", said("rewind", "--dry-run"))
         self.assertEqual(said("retain", "--dry-run"), "0 superseded generations would be forgotten.\n")
+        before = self.stack.keys("")
+        rehearsed = json.loads(said("intake", "--dry-run", "--source", self.source.url, "--format", "json"))
+        self.assertEqual(set(rehearsed["days"]), set(self.days))
+        sums = {kind: sum(day[kind] for day in rehearsed["days"].values()) for kind in rehearsed["days"][self.days[0]]}
+        # The source is the last run's.
+        quarantined = self.stack.json("/v1/health")["last_run"]["quarantined"]
+        unchanged = sums.pop("unchanged")
+        self.assertEqual(sums, {"new": 0, "changed": 0, "gone": 0, "rejected": quarantined})
+        self.assertGreaterEqual((unchanged, rehearsed["open"]), (12_534, 1))
+        self.assertEqual(self.stack.keys(""), before)
 
     def test_a_partition_that_is_uploaded_again_is_worked_out_again_to_the_same_bytes(self):
         day = self.days[3]

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -44,6 +45,11 @@ class Source:
         # On this very machine there is nobody to listen.
         url = f"postgres://127.0.0.1:{self.port}/postgres?sslmode=disable"
         return {"SourceUrl": url, "SourceSecretArn": secret["ARN"]}
+
+    @property
+    def url(self) -> str:
+        """Its address for a person, with the password."""
+        return f"postgres://{self.READER}:{quote(self.PASSWORD, safe='')}@127.0.0.1:{self.port}/postgres?sslmode=disable"
 
     def execute(self, *statements: str):
         """Changes it, as its owner."""
