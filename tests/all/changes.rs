@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 use wastewalk::stack::{BUCKET, Stack, TABLE};
 use wastewalk_tests::{
     House, files,
-    postgres::{Database, statement},
+    postgres::{Database, SCHEMA, Server, statement},
 };
 
 use crate::live::{HELD, SMALL, alone, equals_the_source, nothing_changed, rows, tracked};
@@ -637,6 +637,57 @@ async fn a_day_is_read_whole_however_its_times_are_written() -> anyhow::Result<(
             UPDATE activities SET or_changed = 1775001600000 WHERE or_changed IS NOT NULL",
             )
             .await?;
+        stack.stop().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_left_its_day_is_found_however_the_database_writes_its_key() -> anyhow::Result<()> {
+    const ROWS: &str = "INSERT INTO activities (id, user_id, stereotype_code, started_at, duration, updated_at) VALUES
+        (KEY1, 1, 'code', '2026-03-02T08:00:00Z', 60, '2026-03-10T00:00:00Z'),
+        (KEY2, 1, 'code', '2026-03-02T09:00:00Z', 60, '2026-03-10T00:00:00Z'),
+        (KEY3, 1, 'code', '2026-03-03T09:00:00Z', 60, '2026-03-10T12:00:00Z');";
+    let server = Server::get().await?;
+    for (database, key, [first, second, third]) in [
+        ("sqlite", "REAL", ["1", "2", "3"]),
+        ("sqlite", "TEXT", ["'\u{feff}a'", "'it''s'", "'c'"]),
+        ("sqlite", "", ["5.0", "'b'", "6"]),
+        ("postgres", "char(8)", ["'ab'", "'cd'", "'ef'"]),
+        ("postgres", "double precision", ["1e15", "1e-7", "3"]),
+        ("postgres", "text", ["'\u{feff}a'", "'\\x'", "'c'"]),
+        ("postgres", "numeric(10,2)", ["1", "2", "3"]),
+        ("postgres", "bigint", ["1", "2", "3"]),
+    ] {
+        let rows = ROWS.replace("KEY1", first).replace("KEY2", second).replace("KEY3", third);
+        let (house, site) = if database == "sqlite" {
+            let activities = format!("CREATE TABLE activities (id {key}, ");
+            let emptied = SMALL.split("INSERT INTO activities").next().context("rows")?;
+            let made = emptied.replace("CREATE TABLE activities (id INTEGER PRIMARY KEY, ", &activities);
+            (House::of(&format!("{made}{rows}")).await?, None)
+        } else {
+            let made = SCHEMA.replace(
+                "CREATE TABLE activities (id bigint PRIMARY KEY,",
+                &format!("CREATE TABLE activities (id {key},"),
+            );
+            let made = made.replace("created_at timestamptz NOT NULL", "created_at timestamptz");
+            let people = "INSERT INTO teams VALUES (1, 'Red'); INSERT INTO users VALUES (1, 1, 'Ada', 'Europe/Berlin');
+                INSERT INTO activity_stereotypes VALUES ('code', 'Coding', 'coding', false);";
+            let site = server.database(&format!("{made}{people}{rows}")).await?;
+            (House::at(&site.url(), Mapping::load("reference")?)?, Some(site))
+        };
+        let stack = daily(&house).await?;
+        stack.read_source().await?;
+        let change = format!(
+            "UPDATE activities SET started_at = '2026-03-05T08:00:00Z' WHERE id = {first};
+             UPDATE activities SET duration = 61, updated_at = '2026-03-11T00:00:00Z' WHERE id = {second}"
+        );
+        match &site {
+            Some(site) => site.execute(&change).await?,
+            None => house.execute(&change).await?,
+        }
+        let run = stack.read_source().await?;
+        assert_eq!((run.reading, run.counts.written), (Reading::Whole, 2), "{database} {key}: {:?}", run.because);
         stack.stop().await?;
     }
     Ok(())

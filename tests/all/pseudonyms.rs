@@ -212,6 +212,17 @@ async fn what_is_refused_under_pseudonyms_is_replayed_without_source_cursor_and_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_the_same_with_and_without_the_mark_that_a_file_began_with() -> anyhow::Result<()> {
+    let house = House::of(&SMALL.replace("users (id INTEGER PRIMARY KEY", "users (id TEXT PRIMARY KEY")).await?;
+    house.execute("UPDATE users SET id = char(65279) || id WHERE id = '1'").await?;
+    let mut stack = alone(&house).await?;
+    stack.intake.pseudonyms = Some(key(7)?);
+    let run = stack.intake.run("2026-03-05T10:00:00Z".parse()?).await?;
+    assert_eq!((run.counts.written, run.counts.quarantined), (3, 0));
+    stack.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lake_with_pseudonyms_is_not_written_without_their_key_whatever_the_table_knows() -> anyhow::Result<()> {
     let house = House::of(SMALL).await?;
     let captured = || -> anyhow::Result<Vec<(String, Vec<u8>)>> {

@@ -113,6 +113,10 @@ impl FromStr for Address {
     fn from_str(url: &str) -> Result<Self, AddressError> {
         let scheme = url.split_once(':').map(|(scheme, _)| scheme).unwrap_or_default();
         match scheme {
+            // All of it would be taken for the name of a database, which is shown.
+            "postgres" | "postgresql" | "mysql" | "mariadb" if !url[scheme.len()..].starts_with("://") => {
+                Err(AddressError(format!("`{scheme}:` needs two slashes: {scheme}://user@host/database")))
+            }
             "sqlite" => {
                 let options = SqliteConnectOptions::from_str(url).map_err(|error| AddressError(error.to_string()))?;
                 let options = options.read_only(true).create_if_missing(false).disable_statement_logging();
@@ -320,6 +324,9 @@ mod tests {
             ("postgres://geheim:geheim@db.example/time?sslmod=geheim", "did you mean `sslmode`?"),
             ("postgres://geheim:geh?eim@db.example/time", "which is %3F in a password"),
             ("postgres://geheim:geh/eim@db.example/time", "percent-encoded"),
+            ("postgres:/geheim:geheim@db.example/time", "needs two slashes"),
+            ("postgresql:geheim:geheim@db.example/time?sslmode=disable", "needs two slashes"),
+            ("mysql:/geheim:geheim@db.example/time", "needs two slashes"),
             ("postgres://geheim:4711/x@db.example/time", "end early"),
             ("postgres://geheim:4711#x@db.example/time", "end early"),
             ("postgres://geheim:geh@heim#77@db.example/time", "end early"),

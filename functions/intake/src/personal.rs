@@ -14,6 +14,7 @@ use shared::{
 use crate::{
     mapping::{ColumnMapping, EntityMapping, MEMBERSHIPS, Mapping, MappingError},
     source::{Cell, Record},
+    translate::without_mark,
 };
 
 /// The key of the pseudonyms cannot be had.
@@ -127,6 +128,13 @@ impl<'a> Veil<'a> {
         self.hide(record, |_, cell| cell)
     }
 
+    /// Whether a column says what the source says.
+    pub fn keeps(&self, column: &str) -> bool {
+        let itself = self.becomes.iter().filter(|becomes| **becomes != Becomes::Nothing);
+        let mut kept = self.columns.iter().zip(itself).filter(|(name, _)| *name == column);
+        self.key.is_none() || kept.all(|(_, becomes)| *becomes == Becomes::Itself)
+    }
+
     fn hide(&self, record: Record, replace: impl Fn(&PseudonymKey, Cell) -> Cell) -> Record {
         let Some(key) = self.key else { return record };
         let cells = record.into_cells().into_iter().zip(&self.becomes).filter_map(|(cell, becomes)| match becomes {
@@ -146,7 +154,7 @@ fn hidden(key: &PseudonymKey, cell: Cell) -> Cell {
         Cell::Text(text) if text.is_empty() => return Cell::Text(text),
         // 0xff is in no text.
         Cell::Bytes(bytes) => return Cell::Bytes([&[0xff], pseudonym(key, &hex(&bytes)).as_bytes()].concat()),
-        Cell::Text(text) => text,
+        Cell::Text(text) => without_mark(&text).to_owned(),
         Cell::Boolean(flag) => flag.to_string(),
         Cell::Integer(number) => number.to_string(),
         Cell::Real(number) => number.to_string(),

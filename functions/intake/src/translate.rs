@@ -350,15 +350,18 @@ impl Fields<'_> {
         Rejected { entity, section: entity.name(), key, reason, field, message, source_row: self.record.to_json() }
     }
 
-    /// The mapping of a field and its cell, unless the field is not mapped or the cell is NULL.
+    /// The mapping of a field and its cell, unless the field is not mapped or the cell says nothing: it is NULL, or an empty
+    /// text that `values` does not translate.
     fn cell(&self, field: &'static str) -> Option<(&ColumnMapping, &Cell)> {
         let mapping = self.mapping.columns.get(field)?;
-        let first = mapping.columns.first().map_or(&Cell::Null, |column| self.record.get(column));
-        let cell = match (first, &mapping.fallback) {
-            (Cell::Null, Some(fallback)) => self.record.get(fallback),
-            (cell, _) => cell,
+        let says = |cell: &&Cell| match cell {
+            Cell::Null => false,
+            Cell::Text(text) => mapping.values.is_some() || !without_mark(text).is_empty(),
+            Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_) => true,
         };
-        (*cell != Cell::Null).then_some((mapping, cell))
+        let columns = mapping.columns.first().into_iter().chain(&mapping.fallback);
+        let cell = columns.map(|column| self.record.get(column)).find(says)?;
+        Some((mapping, cell))
     }
 
     fn text(&self, field: &'static str) -> Result<Option<String>, Problem> {
@@ -558,7 +561,7 @@ fn amount(cell: &Cell, unit: Unit) -> Option<i128> {
 }
 
 /// A text without the byte order mark that a file left at the beginning of its first value.
-fn without_mark(text: &str) -> &str {
+pub(crate) fn without_mark(text: &str) -> &str {
     text.trim_start_matches('\u{feff}')
 }
 

@@ -263,6 +263,12 @@ impl Up {
             Ok(run) if work.days == 0 && (run.counts.read > 0 || run.reading == intake::record::Reading::Changes) => {
                 say!("Nothing new: every day is up to date.");
             }
+            Ok(run) if run.reading == intake::record::Reading::Changes => say!(
+                "{} rows read for what changed: {} days worked out, {} activities in quarantine.",
+                run.source_rows,
+                work.days,
+                run.counts.quarantined
+            ),
             Ok(run) => say!(
                 "{} of {} activities captured, {} in quarantine, {} still running; {} days worked out.",
                 run.counts.written + run.counts.unchanged,

@@ -323,7 +323,7 @@ impl Run<'_> {
                 keys.extend(ids.iter().flatten().filter(|id| gone.contains_key(&digest(id))).map(str::to_owned));
             }
         }
-        let Some(select) = source.with_keys(&keys) else { return Ok(Err(GONE)) };
+        let Some(select) = source.with_keys(&keys, veil) else { return Ok(Err(GONE)) };
         let mut records = snapshot.records(&select, source.names());
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);

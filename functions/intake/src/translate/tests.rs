@@ -378,3 +378,30 @@ fn the_source_record_is_kept_whole_with_columns_that_nobody_knows() {
     });
     assert_eq!(kept, expected);
 }
+
+#[test]
+fn an_empty_text_says_as_little_as_null() {
+    let all = format!(
+        "{START}\nended_at = {{ column = \"end\", fallback = \"until\", format = \"rfc3339\" }}\n\
+         duration_seconds = {{ column = \"took\", unit = \"clock\" }}\nupdated_at = {{ column = \"at\", format = \"rfc3339\" }}"
+    );
+    let start = ("start", text("2026-03-02T08:00:00Z"));
+    let cells = [
+        start.clone(),
+        ("end", text("")),
+        ("until", text("2026-03-02T09:00:00Z")),
+        ("took", text("")),
+        ("at", text("")),
+    ];
+    let (_, activity) = landed(translate(&mapping(&all), &nothing_else(), &cells));
+    assert_eq!((activity.duration_seconds, activity.updated_at), (3_600, None));
+    let open = [start, ("end", text("")), ("until", text("\u{feff}")), ("took", Cell::Null), ("at", Cell::Null)];
+    assert!(matches!(translate(&mapping(&all), &nothing_else(), &open), Translated::Open));
+    let values = format!(
+        "{START}\nduration_seconds = {{ column = \"took\", unit = \"seconds\" }}\n\
+        claimed_category = {{ column = \"kind\", values = {{ \"\" = \"coding\" }} }}"
+    );
+    let cells = [("start", text("2026-03-02T08:00:00Z")), ("took", Cell::Integer(1)), ("kind", text(""))];
+    let (_, activity) = landed(translate(&mapping(&values), &nothing_else(), &cells));
+    assert_eq!(activity.claimed_category.as_deref(), Some("coding"), "where the mapping says what it means");
+}
