@@ -163,7 +163,8 @@ pub struct Page {
     pub days_missing: Vec<MissingDay>,
     /// What the activities on the pages before this one add up to.
     pub before: i64,
-    /// What activities add that are not listed to whoever asks, because few people have any on their day or of their kind:
+    /// What activities add that are not listed to whoever asks, because few people have any on their day or of their kind, or
+    /// the rows of the group are not told to them:
     /// `total` less all that are listed. Left out where all are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withheld: Option<i64>,

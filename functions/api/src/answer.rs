@@ -95,7 +95,8 @@ pub struct Answer {
     pub recoverable: Option<HoursPerSprint>,
     /// The same by kind of activity, largest numerator first; empty where it cannot be told apart by it.
     pub by_stereotype: Vec<StereotypeFigure>,
-    /// How many more kinds there are that are hidden: about too few people, or telling of too few.
+    /// How many more kinds there are that are hidden: about too few people, telling of too few, or of a group whose parts are not
+    /// told to whoever asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden_kinds: Option<usize>,
     /// What it consists of; empty where it has no declared parts.

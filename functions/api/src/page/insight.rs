@@ -389,7 +389,7 @@ impl InsightPage {
                             }
                             @if let Some(hidden) = self.answer.hidden_kinds {
                                 tbody { tr class="minor" {
-                                    th scope="row" { (text::count(hidden, "more kind")) ", of too few people to show" }
+                                    th scope="row" { (text::count(hidden, "more kind")) ", of too few people to show, or of a group whose parts are not shown" }
                                     @for _ in 0..if paced { 5 } else { 4 } { td class="number" { (text::NONE) } }
                                 } }
                             }

@@ -109,7 +109,7 @@ impl RowsPage<'_> {
                 }
             }
             @if let Some(withheld) = rows.withheld {
-                p class="notice" { b { (exact(withheld)) } " " (text::exact_unit(&rows.unit)) " of it are not listed: too few people have anything on those days or of those kinds of work." }
+                p class="notice" { b { (exact(withheld)) } " " (text::exact_unit(&rows.unit)) " of it are not listed: too few people have anything on those days or of those kinds of work, or the rows of this group are not shown." }
             }
             p class="quiet" {
                 @match self.frame.selection.scope {
