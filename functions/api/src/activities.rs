@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use shared::{
     annotator::declaration::{Denominator, Insight, Ratio, Units},
     column::{Columns, NoSuchColumn},
-    contribution::{Cell, Scope, Shown},
+    contribution::{Cell, Shown},
     lake::Sha256,
     time::LocalDay,
 };
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Api, ApiError, Request,
-    access::{Veil, veil::sprints_hidden_in_team},
+    access::Veil,
     division::hidden_kinds,
     evidence::Evidence,
     figure::{Figure, Status},
@@ -338,9 +338,7 @@ struct Withheld {
     days: BTreeSet<LocalDay>,
     kinds: BTreeSet<String>,
     veil: Veil,
-    /// Of a team: its sprints that are hidden among them.
-    sprints: BTreeSet<String>,
-    /// Whether a row says its team and sprint only if the team is one's own.
+    /// Whether a row says its team only if that is one's own, and its sprint not at all.
     of_members: bool,
 }
 
@@ -359,19 +357,15 @@ impl Withheld {
         };
         let kinds = hidden_kinds(&group, columns);
         let hidden = group.figure(insight, group.cells()).status == Status::Hidden || of(columns) == Status::Hidden;
+        // What is beside a figure is told of one's own only.
+        let hidden = hidden || (question.figure.is_some() && !group.is_own());
         if hidden || question.stereotype.as_ref().is_some_and(|kind| kinds.contains(kind)) {
             return Err(ApiError::TooFewPeople(question.request.scope.clone()));
         }
-        let sprints = match (&evidence.scope, evidence.range) {
-            (Scope::Team(team), Some(range)) => {
-                sprints_hidden_in_team(team, &evidence.days, &evidence.directory, range, group.quorum)
-            }
-            _ => BTreeSet::new(),
-        };
         // Of one kind only, its days have to be about enough people, too.
         let wanted = |cell: &&Cell| question.stereotype.is_none() || cell.key.stereotype == question.stereotype;
         let days = group.hidden_parts(|day, cell| Some(day).filter(|_| wanted(&cell)), columns);
-        Ok(Self { days, kinds, veil: evidence.veil.clone(), sprints, of_members: true })
+        Ok(Self { days, kinds, veil: evidence.veil.clone(), of_members: true })
     }
 
     fn lists(&self, stereotype: Option<&str>) -> bool {
@@ -382,9 +376,8 @@ impl Withheld {
     fn masked(&self, mut activity: Activity) -> Activity {
         let of_others = self.of_members && !activity.team_id.as_ref().is_some_and(|team| self.veil.is_own(team));
         activity.team_id.take_if(|_| of_others);
-        activity
-            .sprint_id
-            .take_if(|sprint| of_others || self.veil.hides_sprint(sprint) || self.sprints.contains(sprint));
+        // A guest is few in a sprint.
+        activity.sprint_id.take_if(|_| self.of_members);
         activity
     }
 }

@@ -159,6 +159,7 @@ fn beside_figure(register: &Register, insight: &Insight, beside: &Beside, group:
     // What is beside a figure that is hidden is about the same people, more or less.
     let figure = match group.figure(insight, group.cells()).status {
         Status::Hidden => Figure::hidden(),
+        _ if !group.is_own() => Figure::hidden(),
         _ => Figure::of(beside.ratio(), insight.evidence.as_ref(), group.grounds()),
     };
     let measurable = figure.status.is_told();
@@ -173,7 +174,8 @@ fn beside_figure(register: &Register, insight: &Insight, beside: &Beside, group:
 }
 
 fn distribution(register: &Register, column: Option<&str>, group: &Group, measurable: bool) -> Option<Distribution> {
-    let column = column.filter(|_| measurable)?;
+    // The bins say nothing of how many people are behind them.
+    let column = column.filter(|_| measurable && group.quorum.asks_nothing())?;
     match register.column(column)?.aggregate? {
         Aggregate::Histogram { bin, limit } => Distribution::of(column, bin, limit, group.cells()),
         Aggregate::Sum => None,

@@ -488,6 +488,12 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// Whether it is one's own, or one may see everything. Of anything else only the figures themselves are judged beside each
+    /// other, so what goes with them is not told.
+    pub fn is_own(&self) -> bool {
+        self.quorum.asks_nothing() || (self.scope != Scope::Organisation && self.tells_parts())
+    }
+
     /// Which of the parts that `part` divides its rows into, by day and cell, are hidden from whoever asks, as far as they have
     /// to do with some columns.
     pub fn hidden_parts<K: Ord + Clone>(

@@ -72,6 +72,7 @@ impl<'a> Pace<'a> {
     /// The pace of `group`; `None` where it worked in no complete sprint, or on no day if it has no sprints.
     pub fn of(group: &Group<'a>) -> Option<Self> {
         match &group.scope {
+            _ if !group.is_own() => None,
             _ if !group.has_sprints() => Self::over(Basis::TenDays, worked_days(group), group.quorum),
             Scope::Organisation => Self::over(Basis::TeamAndSprint, complete_sprints(group), group.quorum),
             _ => Self::over(Basis::Sprint, complete_sprints(group), group.quorum),
@@ -109,7 +110,8 @@ impl<'a> Pace<'a> {
 
     /// The same of one kind of activity; `None` where the cells are not divided by it.
     pub fn of_stereotype(&self, columns: &[String], stereotype: &str) -> Option<f64> {
-        if self.basis == Basis::TeamAndSprint {
+        // Which kinds are hidden is not judged by these sprints alone.
+        if self.basis == Basis::TeamAndSprint || !self.quorum.asks_nothing() {
             return None;
         }
         let known = self.known(columns);

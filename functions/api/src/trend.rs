@@ -331,7 +331,7 @@ fn hidden_periods(insight: &Insight, group: &Group, wholes: &[Range]) -> BTreeSe
 /// which of the two it is.
 fn leaves_enough<'a>(insight: &Insight, group: &Group, cells: impl Iterator<Item = (bool, &'a Cell)> + Clone) -> bool {
     let columns: Vec<String> = insight.ratio().columns().cloned().collect();
-    hidden_by(cells, &columns, group.quorum).is_empty()
+    group.is_own() && hidden_by(cells, &columns, group.quorum).is_empty()
 }
 
 /// The whole period that `day` lies in.
