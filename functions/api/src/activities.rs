@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use crate::{
     Api, ApiError, Request,
     access::Veil,
-    division::hidden_kinds,
+    division::{hidden_days, hidden_kinds},
     evidence::Evidence,
     figure::{Figure, Status},
     logics::{LogicRun, MissingDay},
@@ -124,8 +124,8 @@ pub struct Activity {
     pub clock: String,
     /// How long it took.
     pub duration_seconds: i64,
-    /// The kind of activity.
-    pub stereotype: String,
+    /// The kind of activity; null where it is hidden from whoever asks.
+    pub stereotype: Option<String>,
     /// Its name for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stereotype_name: Option<String>,
@@ -163,9 +163,8 @@ pub struct Page {
     pub days_missing: Vec<MissingDay>,
     /// What the activities on the pages before this one add up to.
     pub before: i64,
-    /// What activities add that are not listed to whoever asks, because few people have any on their day or of their kind, or
-    /// the rows of the group are not told to them:
-    /// `total` less all that are listed. Left out where all are.
+    /// What activities add that are not listed to whoever asks, because few people have any on their day, or the rows of the
+    /// group are not told to them: `total` less all that are listed. Left out where all are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withheld: Option<i64>,
     /// The activities that add something, in order of day, start and key.
@@ -248,7 +247,7 @@ fn activity(batch: &Batch, row: usize, day: LocalDay, value: i64) -> Result<Acti
         started_at: DateTime::from_timestamp_micros(started_at).unwrap_or_default(),
         clock: text("clock")?.unwrap_or_default(),
         duration_seconds: batch.seconds(row)?,
-        stereotype: text("stereotype_code")?.unwrap_or_default(),
+        stereotype: Some(text("stereotype_code")?.unwrap_or_default()),
         stereotype_name: text("stereotype_name")?,
         team_id: text("team_id")?,
         sprint_id: text("sprint_id")?,
@@ -270,19 +269,13 @@ pub async fn page(api: &Api, insight: &Insight, question: &Question, evidence: &
     }
     let withheld = Withheld::of(evidence, insight, question, &columns)?;
     let wanted = |cell: &&Cell| question.stereotype.is_none() || cell.key.stereotype == question.stereotype;
-    let sum_on = |day: &LocalDay, listed: &dyn Fn(&&Cell) -> bool| -> i64 {
+    let sum_on = |day: &LocalDay| -> i64 {
         let cells = evidence.days.get(day).into_iter().flat_map(|day| &day.by_stereotype).filter(wanted);
-        cells.filter(|cell| !cell.lacks(&columns)).filter(listed).map(|cell| adds.in_cell(cell)).sum()
+        cells.filter(|cell| !cell.lacks(&columns)).map(|cell| adds.in_cell(cell)).sum()
     };
-    let total: i64 = evidence.days.keys().map(|day| sum_on(day, &|_| true)).sum();
-    let adds_on = |day: &LocalDay| -> i64 {
-        if withheld.days.contains(day) {
-            0
-        } else {
-            sum_on(day, &|cell| withheld.lists(cell.key.stereotype.as_deref()))
-        }
-    };
-    let listed: i64 = evidence.days.keys().map(adds_on).sum();
+    let total: i64 = evidence.days.keys().map(sum_on).sum();
+    let adds_on = |day: &LocalDay| if withheld.days.contains(day) { 0 } else { sum_on(day) };
+    let listed: i64 = evidence.days.keys().map(&adds_on).sum();
     let mut activities = Vec::new();
     let mut before = 0;
     let mut next = None;
@@ -331,8 +324,9 @@ pub async fn page(api: &Api, insight: &Insight, question: &Question, evidence: &
     })
 }
 
-/// What is not listed of a group to whoever asks. The rows that are listed can be told apart by day, kind, team and
-/// sprint, so each of these has to be about enough people, and so has what is left.
+/// What is not told of a group's rows to whoever asks. Those that are listed can be told apart by day, kind, team and sprint.
+/// A day has to be about enough people, and so have those that are left. A row of a kind that is not is listed without it: a day
+/// less its rows would else be what few people did.
 #[derive(Debug, Clone, Default)]
 struct Withheld {
     days: BTreeSet<LocalDay>,
@@ -355,21 +349,18 @@ impl Withheld {
             let ratio = Ratio { numerator: columns, denominator: &denominator };
             Figure::of(ratio, None, group.grounds()).status
         };
-        let kinds = hidden_kinds(&group, columns);
         let hidden = group.figure(insight, group.cells()).status == Status::Hidden || of(columns) == Status::Hidden;
         // What is beside a figure is told of one's own only.
         let hidden = hidden || (question.figure.is_some() && !group.is_own());
-        if hidden || question.stereotype.as_ref().is_some_and(|kind| kinds.contains(kind)) {
+        // Which rows are listed must not depend on which of the insight's figures they are listed of.
+        let judged: Vec<String> = insight.ratio().columns().chain(columns).cloned().collect();
+        let kinds = hidden_kinds(&group, &judged);
+        let told: BTreeSet<&String> = group.cells().filter_map(|cell| cell.key.stereotype.as_ref()).collect();
+        // Whether there is a kind at all is told with its rows.
+        if hidden || question.stereotype.as_ref().is_some_and(|kind| kinds.contains(kind) || !told.contains(kind)) {
             return Err(ApiError::TooFewPeople(question.request.scope.clone()));
         }
-        // Of one kind only, its days have to be about enough people, too.
-        let wanted = |cell: &&Cell| question.stereotype.is_none() || cell.key.stereotype == question.stereotype;
-        let days = group.hidden_parts(|day, cell| Some(day).filter(|_| wanted(&cell)), columns);
-        Ok(Self { days, kinds, veil: evidence.veil.clone(), of_members: true })
-    }
-
-    fn lists(&self, stereotype: Option<&str>) -> bool {
-        stereotype.is_none_or(|stereotype| !self.kinds.contains(stereotype))
+        Ok(Self { days: hidden_days(&group, &judged), kinds, veil: evidence.veil.clone(), of_members: true })
     }
 
     /// An activity with what may be said of it.
@@ -378,6 +369,9 @@ impl Withheld {
         activity.team_id.take_if(|_| of_others);
         // A guest is few in a sprint.
         activity.sprint_id.take_if(|_| self.of_members);
+        if activity.stereotype.as_ref().is_some_and(|kind| self.kinds.contains(kind)) {
+            (activity.stereotype, activity.stereotype_name) = (None, None);
+        }
         activity
     }
 }
@@ -412,9 +406,6 @@ async fn read_day(
                 continue;
             }
             if sprint.is_some() && batch.text("sprint_id", row)? != sprint.as_deref() {
-                continue;
-            }
-            if !withheld.lists(batch.text("stereotype_code", row)?) {
                 continue;
             }
             let value = batch.value(row, &adds)?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::{
     annotator::{
         Register,
-        declaration::{Aggregate, Beside, Insight, SECONDS, Units},
+        declaration::{Aggregate, Beside, Insight, NamedPart, SECONDS, Units},
     },
     contribution::Cell,
 };
@@ -127,7 +127,8 @@ impl Answer {
         let hidden = figure.status == Status::Hidden;
         let (by_stereotype, hidden_kinds) =
             if hidden { (Vec::new(), 0) } else { by_stereotype(insight, group, pace.as_ref()) };
-        let parts = if measurable { breakdown(&insight.breakdown, computed(insight, group)) } else { Vec::new() };
+        let told = measurable && tells_breakdown(insight, group);
+        let parts = if told { breakdown(&insight.breakdown, computed(insight, group)) } else { Vec::new() };
         Self {
             id: insight.id.clone(),
             title: insight.title.clone(),
@@ -148,6 +149,13 @@ impl Answer {
             figure,
         }
     }
+}
+
+/// Whether what an insight consists of is told, to whoever asks: of one's own, or where everybody whom each part is about is enough
+/// people, of an organisation besides one's own team.
+fn tells_breakdown(insight: &Insight, group: &Group) -> bool {
+    let is_large = |part: &NamedPart| group.hidden_parts(|_, _| Some(()), &part.columns).is_empty();
+    group.is_own() || insight.breakdown.iter().all(is_large)
 }
 
 /// The cells whose logic has what the insight's own figure is computed from.

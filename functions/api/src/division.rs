@@ -1,9 +1,6 @@
 //! What a selection is made of: an organisation of teams, a team or a person's work of sprints, a sprint of teams.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use shared::{
@@ -14,10 +11,7 @@ use shared::{
 use utoipa::ToSchema;
 
 use crate::{
-    access::{
-        suppression::{Part, hidden, hidden_by},
-        veil::sprints_hidden_in_team,
-    },
+    access::{suppression::hidden_by, veil::TeamDays},
     evidence::{Evidence, Group},
     figure::{Figure, PartFigure, Status, breakdown},
     selection::{Address, Range, Request, written},
@@ -41,8 +35,8 @@ pub struct Division<'a> {
     group: Group<'a>,
     /// Whether it is hidden from whoever asks.
     hidden: bool,
-    /// It and its siblings, and what belongs to none of them: where it stands, and the cells of each.
-    among: (usize, Arc<Vec<Vec<&'a Cell>>>),
+    /// Of a day of the sprint: which.
+    sprint_day: Option<i64>,
 }
 
 impl<'a> Division<'a> {
@@ -54,12 +48,18 @@ impl<'a> Division<'a> {
         self.group.figure(insight, self.cells.iter().copied())
     }
 
-    /// Whether what an insight says of it would tell of too few people beside what it says of its siblings.
+    /// Whether what an insight says of it would tell of too few people beside what it says of its siblings. Which teams are hidden
+    /// of which insight is known already.
     fn is_hidden_among_its_siblings(&self, insight: &Insight) -> bool {
-        let (own, siblings) = &self.among;
+        if self.group.quorum.asks_nothing() {
+            return false;
+        }
         let columns: Vec<String> = insight.ratio().columns().cloned().collect();
-        let keyed = siblings.iter().enumerate().flat_map(|(index, cells)| cells.iter().map(move |cell| (index, *cell)));
-        hidden_by(keyed, &columns, self.group.quorum).contains(own)
+        match (&self.scope, self.sprint_day) {
+            (_, Some(day)) => hidden_sprint_days(&self.group, &columns).contains(&day),
+            (Scope::Sprint(id), None) => hidden_sprints(&self.group, &columns).contains(id),
+            _ => false,
+        }
     }
 
     /// The parts of an insight in it.
@@ -107,8 +107,7 @@ fn teams(evidence: &Evidence) -> Vec<Division<'_>> {
             hidden: team.is_hidden(),
             scope: team.scope.clone(),
             address: Some(Address::all_of(team.scope.clone())),
-            // Which teams are hidden of which insight is known already.
-            among: (0, Arc::default()),
+            sprint_day: None,
             group: team,
         });
     }
@@ -123,27 +122,21 @@ fn teams_in_sprint(evidence: &Evidence) -> Vec<Division<'_>> {
             cells.entry(team).or_default().push(cell);
         }
     }
-    let veil = &evidence.veil;
-    let part = |(id, cells): (&&String, &Vec<&Cell>)| Part {
-        fixed: !veil.hides_team(id),
-        hidden: veil.hides_team(id),
-        ..Part::of(cells.iter().copied(), veil.quorum_of(id))
-    };
-    let hidden = hidden(&cells.iter().map(part).collect::<Vec<_>>(), &veil.quorum);
-    let siblings: Arc<Vec<Vec<&Cell>>> = Arc::new(cells.values().cloned().collect());
+    // A member is told of a sprint only if it is one team's alone.
+    let quorum = &evidence.veil.quorum;
     let mut teams = Vec::new();
-    for (index, ((id, cells), hidden)) in cells.into_iter().zip(hidden.parts).enumerate() {
-        let among = (index, Arc::clone(&siblings));
+    for (id, cells) in cells {
         let scope = Scope::Team(id.clone());
         let name = evidence.directory.name(&scope);
-        let group = Group { quorum: veil.quorum_of(id), ..evidence.group() };
+        let group = evidence.group();
         let address = match &evidence.scope {
-            Scope::Sprint(sprint) if veil.quorum.asks_nothing() => {
+            Scope::Sprint(sprint) if quorum.asks_nothing() => {
                 Some(Address { scope: scope.clone(), sprint: Some(sprint.clone()) })
             }
             _ => None,
         };
-        teams.push(Division { scope, address, name, days: None, complete: true, cells, group, hidden, among });
+        let (days, complete, hidden, sprint_day) = (None, true, false, None);
+        teams.push(Division { scope, address, name, days, complete, cells, group, hidden, sprint_day });
     }
     teams
 }
@@ -168,24 +161,15 @@ pub fn sprints<'a>(group: &Group<'a>, team: Option<&str>) -> Vec<Division<'a>> {
             }
         }
     }
-    let hidden = match &group.scope {
-        Scope::Team(id) => sprints_hidden_in_team(id, group.days, group.directory, range, group.quorum),
-        _ => BTreeSet::new(),
-    };
+    let hidden = hidden_sprints(group, &[]);
     let mut sprints: Vec<_> = group.directory.sprints_beside(range, team).collect();
     sprints.sort_by_key(|(id, sprint)| (sprint.days.map(|days| days.from), *id));
-    let listed: Vec<&str> = sprints.iter().map(|(id, _)| id.as_str()).collect();
-    let mut siblings: Vec<Vec<&Cell>> = vec![Vec::new(); listed.len() + 1];
-    for cell in group.days.values().flat_map(|day| &day.by_stereotype) {
-        let own = cell.key.sprint.as_deref().and_then(|sprint| listed.iter().position(|id| *id == sprint));
-        siblings[own.unwrap_or(listed.len())].push(cell);
-    }
-    // An organisation's cells do not say their sprint; which of its sprints are hidden is known already.
-    let siblings = Arc::new(if matches!(group.scope, Scope::Team(_)) { siblings } else { Vec::new() });
-    let division = |(index, (id, sprint)): (usize, (&String, &crate::directory::Sprint))| {
+    let division = |(id, sprint): (&String, &crate::directory::Sprint)| {
+        let own = cells.remove(id.as_str());
+        // Where none is told, it is not told either in which of them there is something.
+        let cells = if tells_sprints(group) { own? } else { own.unwrap_or_default() };
         Some(Division {
-            among: (index, Arc::clone(&siblings)),
-            cells: cells.remove(id.as_str())?,
+            cells,
             address: match &group.scope {
                 Scope::Organisation | Scope::Sprint(_) => Some(Address::all_of(Scope::Sprint(id.clone()))),
                 Scope::Team(_) | Scope::Person(_) if !group.quorum.asks_nothing() => None,
@@ -195,17 +179,33 @@ pub fn sprints<'a>(group: &Group<'a>, team: Option<&str>) -> Vec<Division<'a>> {
             name: sprint.name.clone(),
             days: sprint.days,
             complete: sprint.days.is_some_and(|days| range.holds(days)),
-            hidden: hidden.contains(id) || matches!(&group.scope, Scope::Organisation if group.veil.hides_sprint(id)),
+            hidden: !tells_sprints(group) || hidden.contains(id),
             group: group.clone(),
+            sprint_day: None,
         })
     };
-    sprints.into_iter().enumerate().filter_map(division).collect()
+    sprints.into_iter().filter_map(division).collect()
 }
 
-/// Every day of a sprint from its first on, with the rows of all sprints on it; days on which nobody worked are left
-/// out. A row is on the local day that it starts on.
-pub fn by_sprint_day<'a>(group: &Group<'a>) -> Vec<(i64, Division<'a>)> {
-    let mut cells: BTreeMap<i64, Vec<&Cell>> = BTreeMap::new();
+/// Whether anything is told of the sprints that a group works in: they are parts of teams, and so are told of one's own teams only.
+fn tells_sprints(group: &Group) -> bool {
+    group.quorum.asks_nothing() || matches!(&group.scope, Scope::Team(team) if group.veil.is_own(team))
+}
+
+/// The sprints of a team that are hidden among them, as far as they have to do with some columns.
+fn hidden_sprints(group: &Group, columns: &[String]) -> BTreeSet<String> {
+    match (&group.scope, group.range) {
+        (Scope::Team(id), Some(range)) if !group.quorum.asks_nothing() => {
+            let team = TeamDays { id, days: group.days, directory: group.directory, range };
+            team.hidden_sprints(group.quorum, columns)
+        }
+        _ => BTreeSet::new(),
+    }
+}
+
+/// The cells of a group that are in a sprint, each with the day of the sprint that it is on.
+fn on_sprint_days<'a>(group: &Group<'a>) -> Vec<(i64, &'a Cell)> {
+    let mut cells = Vec::new();
     for (day, contribution) in group.days {
         let by_sprint = match &group.scope {
             Scope::Organisation => &contribution.by_sprint,
@@ -218,23 +218,33 @@ pub fn by_sprint_day<'a>(group: &Group<'a>) -> Vec<(i64, Division<'a>)> {
             };
             let days = own.and_then(|id| group.directory.sprint(id)?.days);
             if let Some(days) = days.filter(|days| days.from <= *day && *day < days.to) {
-                cells.entry((day.0 - days.from.0).num_days() + 1).or_default().push(cell);
+                cells.push(((day.0 - days.from.0).num_days() + 1, cell));
             }
         }
     }
-    let keyed = cells.iter().flat_map(|(number, cells)| cells.iter().map(move |cell| (*number, *cell)));
-    let mut hidden = hidden_by(keyed, &[], group.quorum);
-    // Of an organisation the rest beside one's own team is not known by sprint.
-    if !group.tells_parts() || !group.beside.is_empty() {
-        hidden = cells.keys().copied().collect();
+    cells
+}
+
+/// The days of the sprint that are hidden from whoever asks, as far as they have to do with some columns.
+fn hidden_sprint_days(group: &Group, columns: &[String]) -> BTreeSet<i64> {
+    hidden_by(on_sprint_days(group).into_iter(), columns, group.quorum)
+}
+
+/// Every day of a sprint from its first on, with the rows of all sprints on it; days on which nobody worked are left
+/// out. A row is on the local day that it starts on.
+pub fn by_sprint_day<'a>(group: &Group<'a>) -> Vec<(i64, Division<'a>)> {
+    let mut days: BTreeMap<i64, Vec<&Cell>> = BTreeMap::new();
+    for (number, cell) in on_sprint_days(group) {
+        days.entry(number).or_default().push(cell);
     }
-    let siblings: Arc<Vec<Vec<&Cell>>> = Arc::new(cells.values().cloned().collect());
-    let division = |(index, (number, cells)): (usize, (i64, Vec<&'a Cell>))| {
-        let (scope, name, hidden) = (group.scope.clone(), format!("day {number}"), hidden.contains(&number));
-        let (group, among) = (group.clone(), (index, Arc::clone(&siblings)));
-        (number, Division { scope, address: None, name, days: None, complete: true, cells, group, hidden, among })
+    let hidden = hidden_sprint_days(group, &[]);
+    let division = |(number, cells): (i64, Vec<&'a Cell>)| {
+        let (scope, name) = (group.scope.clone(), format!("day {number}"));
+        let hidden = !tells_sprints(group) || hidden.contains(&number);
+        let (group, sprint_day) = (group.clone(), Some(number));
+        (number, Division { scope, address: None, name, days: None, complete: true, cells, group, hidden, sprint_day })
     };
-    cells.into_iter().enumerate().map(division).collect()
+    days.into_iter().map(division).collect()
 }
 
 /// A part of a selection as the API lists it.

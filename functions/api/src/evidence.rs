@@ -15,7 +15,7 @@ use shared::{
 
 use crate::{
     Api, ApiError,
-    access::{Sight, Veil, quorum::Quorum, sight::Member, suppression::hidden_by, veil::Landscape},
+    access::{Sight, Veil, quorum::Quorum, sight::Member, suppression::hidden_by, veil::{Landscape, TeamDays}},
     directory::Directory,
     figure::{Figure, Grounds},
     logics::{LogicRun, MissingDay, runs},
@@ -226,16 +226,19 @@ impl Evidence {
     async fn veil_for(&self, api: &Api, member: &Member) -> Result<(Veil, Vec<(Days, Quorum)>), ApiError> {
         let present = api.directory(None).await?;
         let over = Veil::over(member, &self.scope, &self.directory, &present);
-        let own = self.is_own_team_under(&over);
-        let organisation = match &self.scope {
-            Scope::Organisation => self.days.clone(),
-            _ if own => Days::new(),
-            _ => contributions(api, &Scope::Organisation, &self.shown).await?,
-        };
-        let teams = match (own, self.teams.is_empty()) {
-            (true, _) => BTreeMap::new(),
-            (false, true) => self.read_teams(api, &organisation).await?,
-            (false, false) => self.teams.clone(),
+        let (organisation, teams) = match &self.scope {
+            Scope::Organisation if !self.teams.is_empty() => (self.days.clone(), self.teams.clone()),
+            Scope::Organisation => (self.days.clone(), self.read_teams(api, &self.days).await?),
+            Scope::Team(team) if over.is_own(team) => Default::default(),
+            Scope::Sprint(sprint) => {
+                let team = self.directory.sprint(sprint).and_then(|sprint| sprint.team.clone());
+                (Days::new(), self.read_each(api, team.filter(|team| over.is_own(team))).await?)
+            }
+            Scope::Team(_) | Scope::Person(_) => {
+                let organisation = contributions(api, &Scope::Organisation, &self.shown).await?;
+                let teams = self.read_teams(api, &organisation).await?;
+                (organisation, teams)
+            }
         };
         let veil = self.veil_among(over, &api.register, &organisation, &teams);
         let veil = veil.ok_or_else(|| ApiError::TooFewPeople(self.scope.clone()))?;
@@ -257,11 +260,8 @@ impl Evidence {
         own.chain([(others, veil.quorum.clone())]).collect()
     }
 
-    fn is_own_team_under(&self, veil: &Veil) -> bool {
-        matches!(&self.scope, Scope::Team(team) if veil.is_own(team))
-    }
-
-    /// The veil over the selection among all that `organisation` and `teams` add to its days; `None` where it is hidden.
+    /// The veil over the selection among all that `organisation` and `teams` add to its days, of a sprint its own team;
+    /// `None` where it is hidden.
     pub(crate) fn veil_among(
         &self,
         over: Veil,
@@ -269,12 +269,14 @@ impl Evidence {
         organisation: &Days,
         teams: &BTreeMap<String, Days>,
     ) -> Option<Veil> {
-        let directory = &self.directory;
-        let veil = match self.is_own_team_under(&over) {
-            true => over,
-            false => {
-                Landscape { over, directory, range: self.range, organisation, teams }.veil(register, &self.scope)?
+        let veil = match &self.scope {
+            Scope::Team(team) if over.is_own(team) => over,
+            Scope::Sprint(sprint) => {
+                let id = self.directory.sprint(sprint)?.team.as_deref()?;
+                let team = TeamDays { id, days: teams.get(id)?, directory: &self.directory, range: self.range? };
+                over.over_sprint(register, sprint, &self.days, &team)?
             }
+            _ => Landscape { over, organisation, teams }.veil(register, &self.scope)?,
         };
         self.group_under(&veil).is_large_enough().then_some(veil)
     }
@@ -284,7 +286,15 @@ impl Evidence {
         let ids: BTreeSet<&String> =
             self.directory.teams().chain(guests.filter_map(|cell| cell.key.team.as_ref())).collect();
         // Owned, so that the future does not borrow from the set it walks through.
-        let ids: Vec<String> = ids.into_iter().cloned().collect();
+        self.read_each(api, ids.into_iter().cloned().collect::<Vec<_>>()).await
+    }
+
+    /// The days of some teams.
+    async fn read_each(
+        &self,
+        api: &Api,
+        ids: impl IntoIterator<Item = String>,
+    ) -> Result<BTreeMap<String, Days>, ApiError> {
         let read = |id: String| async move {
             let scope = Scope::Team(id.clone());
             let days = contributions(api, &scope, &self.shown).await?;

@@ -86,7 +86,7 @@ pub struct Lineage {
     pub logics: Vec<LogicRun>,
     /// The annotators that decide the figure, inputs first, in each version that some day has.
     pub rules: Vec<Rule>,
-    /// The days on which the scope has rows.
+    /// The days on which the scope has rows; every day, with its numbers null, where it is not told which ones they are.
     pub days: Vec<Origin>,
     /// Asks for the next page, as the parameter `cursor`; null on the last one.
     pub next: Option<String>,
@@ -186,7 +186,10 @@ pub async fn of_evidence(
         return Err(ApiError::TooFewPeople(evidence.scope.clone()));
     }
     let columns: Vec<String> = insight.ratio().columns().cloned().collect();
-    let hidden = hidden_days(&group, &columns);
+    let hidden = match group.tells_parts() {
+        true => hidden_days(&group, &columns),
+        false => evidence.shown.iter().map(|shown| shown.pointer.partition.day).collect(),
+    };
     let mut asked = format!("{:?}", (&insight.id, &question.request.scope, &question.request.sprint));
     for Shown { logic, pointer } in &evidence.shown {
         asked.push_str(&format!(";{} {}", logic.logic, pointer.partition));
@@ -198,7 +201,8 @@ pub async fn of_evidence(
     }
     let is_on = |shown: &&Shown| {
         let day = shown.pointer.partition.day;
-        evidence.days.contains_key(&day) && cursor.as_ref().is_none_or(|cursor| day > cursor.after)
+        let has_rows = evidence.days.contains_key(&day) || hidden.contains(&day);
+        has_rows && cursor.as_ref().is_none_or(|cursor| day > cursor.after)
     };
     let mut behind = evidence.shown.iter().filter(is_on);
     let adds = Adds::Values(insight.numerator.clone());

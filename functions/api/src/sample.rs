@@ -46,6 +46,8 @@ pub struct Row {
     pub work: bool,
     pub automatable: Option<i64>,
     pub out: Option<i64>,
+    /// Of planning, how much of it was late.
+    pub late: Option<i64>,
 }
 
 /// An hour of work that nobody could automate, in sprint.
@@ -61,6 +63,7 @@ pub fn row(on: &str, person: &str, team: &str, sprint: &str, seconds: i64) -> Ro
         work: true,
         automatable: Some(0),
         out: Some(0),
+        late: None,
     }
 }
 
@@ -68,6 +71,11 @@ impl Row {
     pub fn automatable(mut self) -> Self {
         self.automatable = Some(self.seconds);
         self.stereotype = "manual-deployment".into();
+        self
+    }
+
+    pub fn planning(mut self, late: i64) -> Self {
+        self.late = Some(late);
         self
     }
 
@@ -120,6 +128,10 @@ fn cell(row: &Row, stereotype: bool, team: Option<&String>, sprint: Option<&Stri
     let people = row.work.then_some(row.person.as_str()).into_iter().collect();
     let mut cell = Cell::new(key, all, work, people);
     measures.into_iter().for_each(|(name, measure)| cell.record(name, measure));
+    if let Some(late) = row.late {
+        cell.record("planning_seconds", measure(row, Some(row.seconds), "no_sprint"));
+        cell.record("late_planning_seconds", measure(row, Some(late), "no_sprint"));
+    }
     cell
 }
 
@@ -197,7 +209,7 @@ pub fn evidence(scope: &str, range: (&str, &str), rows: &[Row], teams: &[Member]
         range: Some(range),
         data_as_of: Some(newest.partition.generation.instant()),
         newest: Some(newest),
-        evident: BTreeSet::new(),
+        evident: rows.iter().filter_map(|row| row.late).map(|_| "is_planning".to_owned()).collect(),
         shown: Vec::new(),
         missing: Vec::new(),
         earlier: None,

@@ -224,7 +224,7 @@ impl Spreadsheet {
                 Cell::word(activity.started_at),
                 Cell::text(&activity.clock),
                 Cell::Whole(activity.duration_seconds),
-                Cell::text(&activity.stereotype),
+                activity.stereotype.clone().into(),
                 activity.stereotype_name.clone().into(),
                 activity.team_id.clone().into(),
                 activity.sprint_id.clone().into(),

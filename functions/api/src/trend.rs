@@ -260,8 +260,11 @@ fn series(insight: &Insight, evidence: &Evidence, earlier: &Earlier, granularity
     .filter(|series| !series.periods.is_empty())
 }
 
-/// The days between the first and the last with rows, both included.
+/// The days between the first and the last with rows, both included; of a group whose days are not told all of the range.
 fn worked(group: &Group) -> Option<Range> {
+    if !group.tells_parts() {
+        return group.range;
+    }
     let (first, last) = group.days.keys().next().zip(group.days.keys().next_back())?;
     Some(Range { from: *first, to: last.plus(1) })
 }
@@ -294,7 +297,7 @@ fn by_calendar(insight: &Insight, group: &Group, range: Range, worked: Range, gr
     let mut before: Option<Range> = None;
     for whole in wholes {
         let days = Range { from: whole.from.max(range.from), to: whole.to.min(range.to) };
-        let is_hidden = hidden.contains(&whole.from);
+        let is_hidden = !group.tells_parts() || hidden.contains(&whole.from);
         let figure = if is_hidden { Figure::hidden() } else { figure_in(insight, group, days) };
         let change = before.filter(|before| range.from <= before.from && whole.from >= range.from).and_then(|before| {
             let same = Range { from: before.from, to: before.from.plus(days.days()).min(before.to) };

@@ -7,6 +7,8 @@
 
 #[cfg(test)]
 mod attacks;
+#[cfg(test)]
+mod combinations;
 pub mod environment;
 pub mod gate;
 pub mod provider;

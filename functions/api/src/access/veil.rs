@@ -10,7 +10,7 @@ use shared::{
 use super::{
     quorum::Quorum,
     sight::Member,
-    suppression::{Part, hidden},
+    suppression::{Part, hidden, hidden_by},
 };
 use crate::{directory::Directory, evidence::Days, selection::Range};
 
@@ -25,11 +25,9 @@ pub struct Veil {
     own: BTreeMap<String, Quorum>,
     /// Teams that are hidden.
     teams: BTreeSet<String>,
-    /// Sprints that are hidden.
-    sprints: BTreeSet<String>,
     /// By insight, the teams whose figure is hidden.
     figures: BTreeMap<String, BTreeSet<String>>,
-    /// Insights whose figure of the whole organisation is hidden.
+    /// Insights whose figure of the whole selection is hidden, where that is an organisation or a sprint.
     wholes: BTreeSet<String>,
 }
 
@@ -37,10 +35,6 @@ pub struct Veil {
 pub struct Landscape<'a> {
     /// What is known of the veil without looking at anybody's work: see [`Veil::over`].
     pub over: Veil,
-    /// Names and sprints.
-    pub directory: &'a Directory,
-    /// Which days.
-    pub range: Option<Range>,
     /// The organisation's own contributions.
     pub organisation: &'a Days,
     /// Those of every team.
@@ -80,28 +74,64 @@ impl Veil {
         self.teams.contains(team)
     }
 
-    /// Whether a sprint is hidden.
-    pub fn hides_sprint(&self, sprint: &str) -> bool {
-        self.sprints.contains(sprint)
-    }
-
     /// Whether an insight's figure of a scope is hidden, although the scope is not.
     pub fn hides_figure(&self, insight: &str, scope: &Scope) -> bool {
         match scope {
-            Scope::Organisation => self.wholes.contains(insight),
+            Scope::Organisation | Scope::Sprint(_) => self.wholes.contains(insight),
             Scope::Team(team) => self.figures.get(insight).is_some_and(|teams| teams.contains(team)),
-            Scope::Sprint(_) | Scope::Person(_) => false,
+            Scope::Person(_) => false,
         }
+    }
+
+    /// The veil over a sprint with these days, where it is what the team's own list of sprints tells of it, `None` elsewhere: it is
+    /// of a team of one's own and nobody else has a row in it. Whoever it is told of besides would be the sprint less the team's
+    /// part of it.
+    pub fn over_sprint(mut self, register: &Register, sprint: &str, days: &Days, team: &TeamDays) -> Option<Self> {
+        let alone = cells(days).all(|cell| cell.key.team.as_deref() == Some(team.id));
+        let hides = |columns: &[String]| team.hidden_sprints(&self.quorum, columns).contains(sprint);
+        if !self.is_own(team.id) || !alone || hides(&[]) {
+            return None;
+        }
+        let hidden = register.insights().filter(|insight| hides(&insight.ratio().columns().cloned().collect::<Vec<_>>()));
+        self.wholes = hidden.map(|insight| insight.id.clone()).collect();
+        Some(self)
+    }
+}
+
+/// A team's days, which its sprints divide.
+#[derive(Debug, Clone, Copy)]
+pub struct TeamDays<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its contributions.
+    pub days: &'a Days,
+    /// Names and sprints.
+    pub directory: &'a Directory,
+    /// Which days were asked for.
+    pub range: Range,
+}
+
+impl TeamDays<'_> {
+    /// The team's sprints that are hidden among them, as far as they have to do with some columns: they and what belongs to
+    /// none of them are the team's work. Days are told as well, and with them what the hidden ones of a sprint come to.
+    pub fn hidden_sprints(&self, quorum: &Quorum, columns: &[String]) -> BTreeSet<String> {
+        let listed: BTreeSet<&String> = self.directory.sprints_beside(self.range, Some(self.id)).map(|(id, _)| id).collect();
+        let by_day = || self.days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(move |cell| (*day, cell)));
+        let by_sprint = |cell: &'_ Cell| cell.key.sprint.clone().filter(|sprint| listed.contains(sprint));
+        let hidden_days = hidden_by(by_day(), columns, quorum);
+        let mut hidden = hidden_by(by_day().map(|(_, cell)| (by_sprint(cell), cell)), columns, quorum);
+        let on_hidden_days = by_day().filter(|(day, _)| hidden_days.contains(day)).map(|(_, cell)| (by_sprint(cell), cell));
+        hidden.extend(hidden_by(on_hidden_days, columns, quorum));
+        hidden.into_iter().flatten().collect()
     }
 }
 
 impl Landscape<'_> {
-    /// The veil over `scope`; `None` where all of it is hidden.
+    /// The veil over `scope`, the organisation or a team; `None` where all of it is hidden.
     pub fn veil(&self, register: &Register, scope: &Scope) -> Option<Veil> {
         let mut veil = self.over.clone();
         let (teams, whole) = self.hidden_teams(&self.parts(None), &BTreeSet::new());
         veil.teams = teams;
-        veil.sprints = self.hidden_sprints(&veil);
         let mut by_column: BTreeMap<&String, Vec<Part>> = BTreeMap::new();
         for insight in register.insights() {
             let mut hides = veil.teams.clone();
@@ -118,8 +148,7 @@ impl Landscape<'_> {
         let is_hidden = match scope {
             Scope::Organisation => whole || Part::of(cells(self.organisation), &veil.quorum).is_small(),
             Scope::Team(team) => veil.hides_team(team),
-            Scope::Sprint(sprint) => veil.hides_sprint(sprint),
-            Scope::Person(_) => true,
+            Scope::Sprint(_) | Scope::Person(_) => true,
         };
         (!is_hidden).then_some(veil)
     }
@@ -176,59 +205,4 @@ impl Landscape<'_> {
             ..Part::default()
         }
     }
-
-    fn hidden_sprints(&self, veil: &Veil) -> BTreeSet<String> {
-        let hidden_of_team: BTreeMap<&String, BTreeSet<String>> =
-            self.teams.iter().map(|(team, days)| (team, self.hidden_in_team(team, days, veil))).collect();
-        let mut by_sprint: BTreeMap<&String, BTreeMap<Option<&String>, Vec<&Cell>>> = BTreeMap::new();
-        for cell in self.organisation.values().flat_map(|day| &day.by_sprint) {
-            if let Some(sprint) = &cell.key.sprint {
-                by_sprint.entry(sprint).or_default().entry(cell.key.team.as_ref()).or_default().push(cell);
-            }
-        }
-        let is_hidden = |sprint: &String, teams: &BTreeMap<Option<&String>, Vec<&Cell>>| {
-            let known = self.directory.sprint(sprint);
-            let is_of = |team: &String| known.is_some_and(|known| known.is_of(team));
-            let hides = |team: &String| {
-                veil.hides_team(team) || hidden_of_team.get(team).is_some_and(|hidden| hidden.contains(sprint))
-            };
-            let team = known.and_then(|known| known.team.as_ref());
-            let quorum = team.map_or(&veil.general, |team| veil.quorum_of(team));
-            let parts: Vec<Part> = teams
-                .iter()
-                .map(|(team, cells)| Part {
-                    // What the page of the team tells of this sprint cannot be hidden here.
-                    fixed: team.is_some_and(|team| is_of(team) && !hides(team)),
-                    hidden: team.is_some_and(hides),
-                    ..Part::of(cells.iter().copied(), team.map_or(&veil.general, |team| veil.quorum_of(team)))
-                })
-                .collect();
-            team.is_some_and(hides)
-                || Part::of(teams.values().flatten().copied(), quorum).is_small()
-                || hidden(&parts, &veil.general).whole
-        };
-        by_sprint
-            .iter()
-            .filter(|(sprint, teams)| is_hidden(sprint, teams))
-            .map(|(sprint, _)| (*sprint).clone())
-            .collect()
-    }
-
-    fn hidden_in_team(&self, team: &str, days: &Days, veil: &Veil) -> BTreeSet<String> {
-        let Some(range) = self.range else { return BTreeSet::new() };
-        sprints_hidden_in_team(team, days, self.directory, range, veil.quorum_of(team))
-    }
-}
-
-/// The sprints of a team that are hidden among them: they and what belongs to none of them are the team's work.
-pub fn sprints_hidden_in_team(
-    team: &str,
-    days: &Days,
-    directory: &Directory,
-    range: Range,
-    quorum: &Quorum,
-) -> BTreeSet<String> {
-    let listed: BTreeSet<&String> = directory.sprints_beside(range, Some(team)).map(|(id, _)| id).collect();
-    let keyed = cells(days).map(|cell| (cell.key.sprint.as_ref().filter(|sprint| listed.contains(sprint)), cell));
-    super::suppression::hidden_by(keyed, &[], quorum).into_iter().flatten().cloned().collect()
 }

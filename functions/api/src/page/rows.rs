@@ -109,12 +109,15 @@ impl RowsPage<'_> {
                 }
             }
             @if let Some(withheld) = rows.withheld {
-                p class="notice" { b { (exact(withheld)) } " " (text::exact_unit(&rows.unit)) " of it are not listed: too few people have anything on those days or of those kinds of work, or the rows of this group are not shown." }
+                p class="notice" { b { (exact(withheld)) } " " (text::exact_unit(&rows.unit)) " of it are not listed: too few people have anything on those days, or the rows of this group are not shown." }
             }
             p class="quiet" {
                 @match self.frame.selection.scope {
                     Scope::Person(_) => "These are one person’s own activities.",
                     _ => "Who did them is not shown for a group; neither are notes and the source’s rows.",
+                }
+                @if rows.activities.iter().any(|activity| activity.stereotype.is_none()) {
+                    " Where the kind of work is not shown, too few people do it."
                 }
             }
         }
@@ -136,7 +139,7 @@ impl RowsPage<'_> {
                 tr {
                     th scope="row" { (text::full_day(activity.day)) }
                     td { @if activity.clock == "exact" { (text::time(activity.started_at)) } @else { "on that day" } }
-                    td { (activity.stereotype_name.as_ref().unwrap_or(&activity.stereotype)) }
+                    td { (activity.stereotype_name.as_ref().or(activity.stereotype.as_ref()).map_or("not shown", String::as_str)) }
                     td { (self.name(activity.team_id.as_ref(), Scope::Team)) }
                     td { (self.name(activity.sprint_id.as_ref(), Scope::Sprint)) }
                     td class="number" { (text::clock(activity.duration_seconds)) }

@@ -70,7 +70,7 @@ fn activities(evidence: &Evidence) -> String {
         started_at: "2026-01-05T08:00:00Z".parse().unwrap(),
         clock: "exact".into(),
         duration_seconds: HOUR,
-        stereotype: "manual-deployment".into(),
+        stereotype: Some("manual-deployment".into()),
         stereotype_name: Some(HOSTILE.into()),
         team_id: Some("a&b".into()),
         sprint_id: None,
