@@ -128,10 +128,9 @@ fn cell(row: &Row, stereotype: bool, team: Option<&String>, sprint: Option<&Stri
     let people = row.work.then_some(row.person.as_str()).into_iter().collect();
     let mut cell = Cell::new(key, all, work, people);
     measures.into_iter().for_each(|(name, measure)| cell.record(name, measure));
-    if let Some(late) = row.late {
-        cell.record("planning_seconds", measure(row, Some(row.seconds), "no_sprint"));
-        cell.record("late_planning_seconds", measure(row, Some(late), "no_sprint"));
-    }
+    let planned = |value: i64| row.late.map_or_else(Measure::default, |_| measure(row, Some(value), "no_sprint"));
+    cell.record("planning_seconds", planned(row.seconds));
+    cell.record("late_planning_seconds", planned(row.late.unwrap_or_default()));
     cell
 }
 

@@ -188,7 +188,7 @@ fn whoever_is_on_leave_makes_no_group_larger() {
 #[test]
 fn a_guest_in_a_sprint_hides_it_where_the_rest_would_tell_of_them() {
     let people = people(&[("a", 8), ("b", 6), ("c", 7)]);
-    let sprints = [sprint("s", "a", "2026-01-05", "2026-01-19"), sprint("t", "a", "2026-01-19", "2026-02-02")];
+    let of_a = [sprint("s", "a", "2026-01-05", "2026-01-19"), sprint("t", "a", "2026-01-19", "2026-02-02")];
     let in_sprint = |mut row: Row, sprint: &str| {
         row.sprint = Some(sprint.to_owned());
         row
@@ -198,23 +198,29 @@ fn a_guest_in_a_sprint_hides_it_where_the_rest_would_tell_of_them() {
         rows.extend(worked(&people[..8], &[day]).into_iter().map(|row| in_sprint(row, name)));
     }
     rows.extend(worked(&people[8..], &["2026-01-06"]));
-    let seen = |scope: &str, rows: &[Row]| seen_by(&member("b0"), scope, rows, &borrowed(&people), &sprints);
-    assert!(seen("sprint:s", &rows).is_some());
+    let seen = |who: &str, scope: &str, rows: &[Row]| seen_by(&member(who), scope, rows, &borrowed(&people), &of_a);
+    assert!(seen("a0", "sprint:s", &rows).is_some());
+    assert!(seen("b0", "sprint:s", &rows).is_none(), "a part of another team");
     let mut guest = rows.clone();
     guest.push(in_sprint(row("2026-01-07", "c0", "c", "", HOUR), "s"));
-    assert!(seen("sprint:s", &guest).is_none(), "all of it less what the team's own page says would be the guest's");
-    assert!(seen("sprint:t", &guest).is_some());
-    let organisation = seen("org", &guest).unwrap();
-    let listed = sprints_told(&organisation);
-    assert_eq!(listed, ["T"]);
+    let at_home = seen("a0", "team:a", &guest).unwrap();
+    assert_eq!(sprints_told(&at_home, Some("a")), ["S", "T"]);
+    assert!(seen("a0", "sprint:s", &guest).is_none(), "all of it less what the team's own page says would be the guest's");
+    assert!(seen("a0", "sprint:t", &guest).is_some());
+    for (who, scope, team) in [("a0", "org", None), ("b0", "org", None), ("b0", "team:a", Some("a"))] {
+        let seen = seen(who, scope, &rows).unwrap();
+        assert!(sprints_told(&seen, team).is_empty(), "{who}, {scope}");
+        assert_eq!(sprints(&seen.group(), team).len(), 2, "which of them there are is no secret");
+    }
 }
 
-fn sprints_told(evidence: &Evidence) -> Vec<String> {
-    sprints(&evidence.group(), None)
-        .iter()
-        .filter(|part| part.people().is_some())
-        .map(|part| part.name.clone())
-        .collect()
+fn sprints_told(evidence: &Evidence, team: Option<&str>) -> Vec<String> {
+    let told = |part: &crate::division::Division<'_>| {
+        let figure = insight(|insight| part.figure(insight)).status != Status::Hidden;
+        assert!(figure || part.people().is_none());
+        figure.then(|| part.name.clone())
+    };
+    sprints(&evidence.group(), team).iter().filter_map(told).collect()
 }
 
 /// Deterministic and varied.
@@ -350,8 +356,8 @@ fn nothing_that_is_shown_leaves_a_rest_of_few() {
                 );
             }
             if let Some(team) = scope.strip_prefix("team:") {
-                let shown: BTreeSet<String> = sprints_of(&seen, team);
-                let told = |row: &Row| row.sprint.as_ref().is_some_and(|sprint| shown.contains(sprint));
+                let shown: BTreeSet<String> = sprints_told(&seen, Some(team)).into_iter().collect();
+                let told = |row: &Row| row.sprint.as_ref().is_some_and(|sprint| shown.contains(&sprint.to_uppercase()));
                 assert_rest_is_many(&format!("sprints of {scope}, {round}"), rows(), told, present);
                 let days = by_sprint_day(&seen.group());
                 let few = |figure: &Figure| figure.people.is_some_and(|people| people > 0 && people < least);
@@ -375,12 +381,4 @@ fn parts_of<'a, K: Ord>(
         }
     }
     parts
-}
-
-fn sprints_of(evidence: &Evidence, team: &str) -> BTreeSet<String> {
-    let told = |part: &&crate::division::Division<'_>| {
-        part.people().is_some() && insight(|insight| part.figure(insight)).status != Status::Hidden
-    };
-    let parts = sprints(&evidence.group(), Some(team));
-    parts.iter().filter(told).map(|part| part.scope.to_string().trim_start_matches("sprint:").to_owned()).collect()
 }
