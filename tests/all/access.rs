@@ -1,6 +1,9 @@
 //! What a member finds out over HTTP about others, by every way to a figure, over the demo with one more team of three.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::{Context, ensure};
 use api::access::{Access, Caller, Sight, sight::Member};
@@ -226,6 +229,7 @@ async fn a_drill_down_lists_no_row_of_few_and_still_adds_up() -> anyhow::Result<
     for scope in ["org", "team:1"] {
         let (mut sum, mut cursor, mut withheld) = (0, String::new(), None);
         let mut places: Vec<(String, String, String)> = Vec::new();
+        let (mut by_day, mut without_kind) = (BTreeMap::new(), 0);
         let first = format!(
             "/v1/insights/waste/activities?scope={scope}&side=denominator&limit=190&from=2026-08-03&to=2026-08-17"
         );
@@ -241,6 +245,9 @@ async fn a_drill_down_lists_no_row_of_few_and_still_adds_up() -> anyhow::Result<
                     "{activity}"
                 );
                 assert_ne!(activity["stereotype"], "therapy");
+                let day = activity["day"].as_str().context("a day")?.to_owned();
+                *by_day.entry(day).or_insert(0) += activity["value"].as_i64().context("a value")?;
+                without_kind += usize::from(activity["stereotype"].is_null());
                 assert!(scope == "org" || activity["day"] != "2026-08-08", "{activity}");
                 for secret in ["user_id", "person", "note", "source_row"] {
                     assert!(activity.get(secret).is_none(), "{secret}");
@@ -270,6 +277,14 @@ async fn a_drill_down_lists_no_row_of_few_and_still_adds_up() -> anyhow::Result<
             "people follow each other in the file, and nobody is to see where one ends"
         );
         assert_eq!(sum + withheld.context("nothing is withheld")?, total, "{scope}");
+        // A day less its rows that are listed would be what few people did on it.
+        let trend = format!("/v1/insights/waste/trend?scope={scope}&granularity=day&from=2026-08-03&to=2026-08-17");
+        let trend = json_of(&ada, &trend).await?;
+        for day in trend["periods"].as_array().context("no days")?.iter().filter(|day| day["numerator"].is_number()) {
+            let listed = by_day.get(day["from"].as_str().context("a day")?).copied().unwrap_or(0);
+            assert_eq!(day["denominator"], json!(listed), "{scope}: {day}");
+        }
+        assert!(without_kind > 0 && without_kind < places.len(), "{without_kind} of {}", places.len());
         let all = json_of(&analyst, &first).await?;
         assert_eq!(all["total"], json!(total));
         assert_eq!(all.get("withheld"), None, "nothing is withheld from an analyst");
@@ -277,6 +292,11 @@ async fn a_drill_down_lists_no_row_of_few_and_still_adds_up() -> anyhow::Result<
     // Of a team that is not one's own nothing is listed, and the figure is told all the same.
     let other = json_of(&ada, "/v1/insights/waste/activities?scope=team:2&side=denominator").await?;
     assert_eq!((other["activities"].as_array().map(Vec::len), &other["withheld"]), (Some(0), &other["total"]));
+    // Nor is it told which kinds there are.
+    for (scope, kind) in [("team:2", "coding"), ("team:2", "nothing"), ("team:1", "therapy"), ("team:1", "nothing")] {
+        let asked = format!("/v1/insights/waste/activities?scope={scope}&side=denominator&stereotype={kind}");
+        assert_eq!(ask(&ada, &asked, None).await?.status, 403, "{scope}, {kind}");
+    }
     let figure = json_of(&ada, "/v1/insights?scope=team:2").await?;
     let waste =
         figure["insights"].as_array().and_then(|all| all.iter().find(|one| one["id"] == "waste")).context("waste")?;
