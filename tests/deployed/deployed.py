@@ -16,13 +16,17 @@ import re
 import subprocess
 import tempfile
 import unittest
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 from botocore.credentials import Credentials
+from cryptography.hazmat.primitives.asymmetric import rsa
 from emulator import MiniStack
 from lossy import LossyWay
 from permissions import Role
+from provider import AUDIENCE, CLIENT, SECRET, Provider
 from source import Source
 from stack import BINARIES, NAME, Failed, Stack, binary, functions, template, wait_until
 
@@ -371,6 +375,78 @@ class Deployed(unittest.TestCase):
         for config in lambdas.list_function_event_invoke_configs(FunctionName=name)["FunctionEventInvokeConfigs"]:
             used.add(("sqs:SendMessage", config["DestinationConfig"]["OnFailure"]["Destination"]))
         return used
+
+    def test_people_sign_in_where_the_deployment_names_a_provider(self):
+        provider = Provider()
+        self.addCleanup(provider.stop)
+        secret = self.emulator.client("secretsmanager").create_secret(Name="wastewalk/client", SecretString=SECRET)
+        nobody = {"OidcIssuer": "", "OidcClientId": "", "OidcClientSecretArn": "", "OidcAudience": "", "PublicUrl": ""}
+        self.addCleanup(self.stack.change, **nobody)
+        # The template takes issuers over HTTPS only; the function also one of its own machine.
+        named = {"OidcIssuer": "https://login.example.com", "OidcClientId": CLIENT, "OidcAudience": AUDIENCE}
+        home = "https://wastewalk.example.com"
+        self.stack.change(**named, OidcClientSecretArn=secret["ARN"], PublicUrl=home)
+        lambdas, name = self.emulator.client("lambda"), self.stack.ids["Api"]
+        variables = lambdas.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        environment = {"Variables": variables | {"OIDC_ISSUER": provider.issuer}}
+
+        def status(path: str, token: str, **query: str) -> int:
+            return self.stack.ask(path, {"Authorization": f"Bearer {token}"}, **query)[0]
+
+        def work():
+            # Configuring a function starts it afresh: it has read no secret.
+            lambdas.update_function_configuration(FunctionName=name, Environment=environment)
+            self.sign_in(provider, home)
+
+        work()
+        given = [unquote_plus(it) for it in self.plain(provider.secrets)]
+        self.assertTrue(given and all(SECRET in it for it in given))
+        self.assertEqual(self.stack.ask("/v1/insights", {})[0], 401, "nobody")
+        member, analyst = provider.token(AUDIENCE, "11", "member"), provider.token(AUDIENCE, "0", "analyst")
+        self.assertEqual(status("/v1/insights", member, scope="team:1"), 200)
+        self.assertEqual(status("/v1/insights", member, scope="person:11"), 200)
+        self.assertEqual(status("/v1/insights", member, scope="person:12"), 403)
+        self.assertEqual(status("/v1/insights", analyst, scope="person:12"), 200)
+        forged = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self.assertEqual(status("/v1/insights", provider.token(AUDIENCE, "0", "analyst", forged)), 401)
+        self.assertEqual(status("/v1/insights", provider.token("https://other.example.com", "0", "analyst")), 401)
+        self.assertEqual(status("/v1/insights", provider.token(AUDIENCE, "0", "guest")), 403)
+        secrets = [it for it in self.role("Api").grants if it.action == "secretsmanager:GetSecretValue"]
+        self.assertEqual(len(secrets), 2, "the key of the cookies, and the client's secret")
+        self.assert_each_permission_is_needed("Api", work)
+
+    def plain(self, given: list[str]) -> list[str]:
+        """Secrets as they were given: in a form, or as Basic."""
+        return [b64decode(it.removeprefix("Basic ")).decode() if it.startswith("Basic ") else it for it in given]
+
+    def sign_in(self, provider: Provider, home: str):
+        """Signs a member in by the pages. Raises `Failed` if it is not their page that they come back to."""
+        status, headers, body = self.stack.ask("/", {}, scope="team:1")
+        if status != 303:
+            raise Failed(f"{status}: {body}")
+        status, headers, body = self.stack.ask(headers["Location"], {})
+        at_provider = urlsplit(headers.get("Location") or "")
+        if not headers.get("Location", "").startswith(f"{provider.issuer}/authorize?"):
+            raise Failed(f"{status}: {body}")
+        asked = {key: value for key, [value] in parse_qs(at_provider.query).items()}
+        self.assertEqual((asked["client_id"], asked["redirect_uri"]), (CLIENT, f"{home}/sign-in/callback"))
+        provider.id_token = provider.token(CLIENT, "11", "member", nonce=asked["nonce"])
+        kept = {"Cookie": headers["Set-Cookie"].split(";")[0]}
+        status, headers, body = self.stack.ask("/sign-in/callback", kept, code="x", state=asked["state"])
+        session = [cookie for cookie in headers.get_all("Set-Cookie", []) if cookie.startswith("__Host-wastewalk=")]
+        if not session:
+            raise Failed(f"{status}: {body}")
+        self.assertIn("Secure", session[0])
+        signed_in = {"Cookie": session[0].split(";")[0]}
+        status, _, body = self.stack.ask("/", signed_in, scope="team:1")
+        if status != 200 or "Signed in as <b>11</b>" not in body:
+            raise Failed(f"{status}: {body}")
+        asked = [("/v1/insights/automatable/activities", {"limit": "1"})]
+        asked.append(("/v1/insights", {"as_of": "2100-01-01T00:00:00Z"}))
+        for path, query in asked:
+            status, _, body = self.stack.ask(path, signed_in, scope="team:1", **query)
+            if status != 200:
+                raise Failed(f"{path}: {status}: {body}")
 
     def test_the_protected_lake_refuses_plain_http(self):
         self.stack.change(ProtectLake="true")

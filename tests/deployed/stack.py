@@ -5,6 +5,7 @@ import json
 import subprocess
 import time
 import zipfile
+from email.message import Message
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode
@@ -113,16 +114,23 @@ class Stack:
 
     def get(self, path: str, credentials: Credentials | None = CREDENTIALS, **query: str) -> tuple[int, str]:
         """Asks the deployed API, signed with `credentials`: the status and the body."""
+        status, _, body = self.ask(path, {}, credentials, **query)
+        return status, body
+
+    def ask(
+        self, path: str, headers: dict[str, str], credentials: Credentials | None = None, **query: str
+    ) -> tuple[int, Message, str]:
+        """Asks the deployed API with some headers: the status, its own headers and the body."""
         host = f"{self.ids['HttpApi']}.execute-api.localhost:{self.emulator.port}"
         target = f"{path}?{urlencode(query)}" if query else path
-        request = AWSRequest("GET", f"http://{host}{target}", headers={"Host": host})
+        request = AWSRequest("GET", f"http://{host}{target}", headers={"Host": host, **headers})
         if credentials:
             SigV4Auth(credentials, "execute-api", REGION).add_auth(request)
         connection = http.client.HTTPConnection("127.0.0.1", self.emulator.port, timeout=60)
         try:
             connection.request("GET", target, headers=dict(request.headers.items()))
             response = connection.getresponse()
-            return response.status, response.read().decode()
+            return response.status, response.headers, response.read().decode()
         finally:
             connection.close()
 

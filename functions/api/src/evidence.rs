@@ -15,7 +15,13 @@ use shared::{
 
 use crate::{
     Api, ApiError,
-    access::{Sight, Veil, quorum::Quorum, sight::Member, suppression::hidden_by, veil::{Landscape, TeamDays}},
+    access::{
+        Sight, Veil,
+        quorum::Quorum,
+        sight::Member,
+        suppression::hidden_by,
+        veil::{Landscape, TeamDays},
+    },
     directory::Directory,
     figure::{Figure, Grounds},
     logics::{LogicRun, MissingDay, runs},

@@ -205,7 +205,10 @@ fn a_guest_in_a_sprint_hides_it_where_the_rest_would_tell_of_them() {
     guest.push(in_sprint(row("2026-01-07", "c0", "c", "", HOUR), "s"));
     let at_home = seen("a0", "team:a", &guest).unwrap();
     assert_eq!(sprints_told(&at_home, Some("a")), ["S", "T"]);
-    assert!(seen("a0", "sprint:s", &guest).is_none(), "all of it less what the team's own page says would be the guest's");
+    assert!(
+        seen("a0", "sprint:s", &guest).is_none(),
+        "all of it less what the team's own page says would be the guest's"
+    );
     assert!(seen("a0", "sprint:t", &guest).is_some());
     for (who, scope, team) in [("a0", "org", None), ("b0", "org", None), ("b0", "team:a", Some("a"))] {
         let seen = seen(who, scope, &rows).unwrap();

@@ -120,7 +120,9 @@ impl Asked<'_> {
         let present: BTreeSet<&str> = present.collect();
         let mut rows_of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let all = self.sum(|_| true);
-        for (index, row) in self.rows.iter().enumerate().filter(|(index, _)| all.contains(index) && !known.contains(index)) {
+        for (index, row) in
+            self.rows.iter().enumerate().filter(|(index, _)| all.contains(index) && !known.contains(index))
+        {
             rows_of.entry(&row.person).or_default().push(index);
         }
         let of = |people: &BTreeSet<&str>| -> Vec<usize> {
@@ -129,11 +131,17 @@ impl Asked<'_> {
         let everybody: Vec<&str> = rows_of.keys().copied().collect();
         let mut groups: Vec<BTreeSet<&str>> = everybody.iter().map(|person| BTreeSet::from([*person])).collect();
         for first in &everybody {
-            groups.extend(everybody.iter().filter(|second| *second > first).map(|second| BTreeSet::from([*first, *second])));
+            groups.extend(
+                everybody.iter().filter(|second| *second > first).map(|second| BTreeSet::from([*first, *second])),
+            );
         }
         for _ in 0..100 {
             let size = 3 + dice.below(MINIMUM as u64 - 3);
-            groups.push((0..size).filter_map(|_| everybody.get(dice.below(everybody.len().max(1) as u64) as usize).copied()).collect());
+            groups.push(
+                (0..size)
+                    .filter_map(|_| everybody.get(dice.below(everybody.len().max(1) as u64) as usize).copied())
+                    .collect(),
+            );
         }
         for group in groups {
             // All of one's own team may be told, however small it is.
@@ -263,7 +271,11 @@ fn no_combination_of_what_is_told_is_about_few_people() {
         }
         let guests = dice.below(3);
         // On some days everybody is there, on others hardly anybody.
-        let days: &[u64] = if round % 2 == 0 { &[5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18] } else { &[5, 5, 5, 8, 10, 12, 12, 12, 18] };
+        let days: &[u64] = if round % 2 == 0 {
+            &[5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16, 18]
+        } else {
+            &[5, 5, 5, 8, 10, 12, 12, 12, 18]
+        };
         let mut rows = Vec::new();
         for (person, team) in &people {
             for _ in 0..1 + dice.below(4) {
@@ -279,7 +291,9 @@ fn no_combination_of_what_is_told_is_about_few_people() {
         let known: Vec<(&str, &str)> = people.iter().map(|(person, team)| (person.as_str(), *team)).collect();
         let (who, own) = known[dice.below(known.len() as u64) as usize];
         let who = Member { person: Some(who.to_owned()), teams: None, minimum: MINIMUM };
-        for insight in register.insights().filter(|insight| ["automatable", "late-planning"].contains(&insight.id.as_str())) {
+        for insight in
+            register.insights().filter(|insight| ["automatable", "late-planning"].contains(&insight.id.as_str()))
+        {
             let people = known.iter().filter(|(_, team)| !team.is_empty()).copied().collect();
             let asked = Asked { who: who.clone(), rows: &rows, people, sprints: &sprint_list, own, insight };
             let none = BTreeSet::new();

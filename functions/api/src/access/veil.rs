@@ -92,7 +92,8 @@ impl Veil {
         if !self.is_own(team.id) || !alone || hides(&[]) {
             return None;
         }
-        let hidden = register.insights().filter(|insight| hides(&insight.ratio().columns().cloned().collect::<Vec<_>>()));
+        let hidden =
+            register.insights().filter(|insight| hides(&insight.ratio().columns().cloned().collect::<Vec<_>>()));
         self.wholes = hidden.map(|insight| insight.id.clone()).collect();
         Some(self)
     }
@@ -115,12 +116,15 @@ impl TeamDays<'_> {
     /// The team's sprints that are hidden among them, as far as they have to do with some columns: they and what belongs to
     /// none of them are the team's work. Days are told as well, and with them what the hidden ones of a sprint come to.
     pub fn hidden_sprints(&self, quorum: &Quorum, columns: &[String]) -> BTreeSet<String> {
-        let listed: BTreeSet<&String> = self.directory.sprints_beside(self.range, Some(self.id)).map(|(id, _)| id).collect();
-        let by_day = || self.days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(move |cell| (*day, cell)));
+        let listed: BTreeSet<&String> =
+            self.directory.sprints_beside(self.range, Some(self.id)).map(|(id, _)| id).collect();
+        let by_day =
+            || self.days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(move |cell| (*day, cell)));
         let by_sprint = |cell: &'_ Cell| cell.key.sprint.clone().filter(|sprint| listed.contains(sprint));
         let hidden_days = hidden_by(by_day(), columns, quorum);
         let mut hidden = hidden_by(by_day().map(|(_, cell)| (by_sprint(cell), cell)), columns, quorum);
-        let on_hidden_days = by_day().filter(|(day, _)| hidden_days.contains(day)).map(|(_, cell)| (by_sprint(cell), cell));
+        let on_hidden_days =
+            by_day().filter(|(day, _)| hidden_days.contains(day)).map(|(_, cell)| (by_sprint(cell), cell));
         hidden.extend(hidden_by(on_hidden_days, columns, quorum));
         hidden.into_iter().flatten().collect()
     }
