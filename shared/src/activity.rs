@@ -35,37 +35,8 @@ impl Clock {
     }
 }
 
-/// An instant as text for people, and in microseconds else: to write and to parse a text takes a tenth of a sort on disk.
-macro_rules! instants {
-    ($name:ident, $type:ty, $numbers:ident) => {
-        mod $name {
-            use chrono::{DateTime, Utc, serde::$numbers};
-            use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-            pub fn serialize<S: Serializer>(instant: &$type, serializer: S) -> Result<S::Ok, S::Error> {
-                if serializer.is_human_readable() {
-                    instant.serialize(serializer)
-                } else {
-                    $numbers::serialize(instant, serializer)
-                }
-            }
-
-            pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
-                if deserializer.is_human_readable() {
-                    <$type>::deserialize(deserializer)
-                } else {
-                    $numbers::deserialize(deserializer)
-                }
-            }
-        }
-    };
-}
-
-instants!(instant, DateTime<Utc>, ts_microseconds);
-instants!(optional_instant, Option<DateTime<Utc>>, ts_microseconds_option);
-
 /// One activity in canonical form. Field for field the columns of `activities.parquet`; `None` where the source does
-/// not say. Where nobody reads it, as in a sort on disk, its instants are serialized as numbers.
+/// not say.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Activity {
     /// The source's key, as text.
@@ -79,13 +50,10 @@ pub struct Activity {
     /// The source's project.
     pub project_id: Option<String>,
     /// When the sprint starts, copied in so that annotators need one file.
-    #[serde(default, with = "optional_instant")]
     pub sprint_starts_at: Option<DateTime<Utc>>,
     /// When the sprint ends (exclusive).
-    #[serde(default, with = "optional_instant")]
     pub sprint_ends_at: Option<DateTime<Utc>>,
     /// When the sprint's work was released.
-    #[serde(default, with = "optional_instant")]
     pub sprint_released_at: Option<DateTime<Utc>>,
     /// The kind of activity.
     pub stereotype_code: String,
@@ -96,10 +64,8 @@ pub struct Activity {
     /// Whether the source itself claims that a machine could do it.
     pub claimed_automatable: Option<bool>,
     /// Start.
-    #[serde(with = "instant")]
     pub started_at: DateTime<Utc>,
     /// The source's end, else start + duration.
-    #[serde(with = "instant")]
     pub ended_at: DateTime<Utc>,
     /// Whether the time of day is known.
     pub clock: Clock,
@@ -116,7 +82,6 @@ pub struct Activity {
     /// The person's own words.
     pub note: Option<String>,
     /// When the source last changed the record.
-    #[serde(default, with = "optional_instant")]
     pub updated_at: Option<DateTime<Utc>>,
     /// The whole source record as a JSON object.
     pub source_row: String,

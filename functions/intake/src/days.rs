@@ -1,13 +1,11 @@
-//! Sorting any number of activities into days, and sealing each day as one file. Memory is bounded: what does not fit
-//! is sorted on disk.
+//! Sorting any number of activities into days, and sealing each day as one file.
 
-use std::{collections::BTreeMap, io};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use parquet::errors::ParquetError;
-use serde::{Deserialize, Serialize};
 use shared::{
-    activity::{Activity, SCHEMA, to_batch},
+    activity::{Activity, SCHEMA},
     lake::{Entity, Sealed, parquet_file::Writer},
     time::LocalDay,
 };
@@ -15,7 +13,8 @@ use shared::{
 use crate::{
     keys::Claims,
     positions::Positions,
-    sort::{SortError, Weighed, sorted},
+    sort::SortError,
+    spill::{Merge, Place, Spill},
     translate::Rejected,
 };
 
@@ -39,7 +38,7 @@ pub enum DaysError {
 }
 
 /// An activity on its way to its day.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
     /// Its local day.
     pub day: LocalDay,
@@ -49,15 +48,9 @@ pub struct Placed {
 
 impl Placed {
     /// The order of the lake: by day, then as files are sorted.
-    fn order(&self) -> (LocalDay, &str, DateTime<Utc>, &str) {
+    pub(crate) fn order(&self) -> (LocalDay, &str, DateTime<Utc>, &str) {
         let Activity { user_id, started_at, activity_id, .. } = &*self.activity;
         (self.day, user_id, *started_at, activity_id)
-    }
-}
-
-impl Weighed for Placed {
-    fn weight(&self) -> usize {
-        weight(&self.activity)
     }
 }
 
@@ -90,43 +83,35 @@ pub fn seal_days(
     mut emit: impl FnMut(Output) -> Result<(), DaysError>,
 ) -> Result<(), DaysError> {
     let mut claims = Claims::new().map_err(SortError::new)?;
-    let mut unclaimed: Option<io::Error> = None;
-    let claiming = activities.map_while(|placed| match claims.add(&placed) {
-        Ok(()) => Some(placed),
-        Err(error) => {
-            unclaimed = Some(error);
-            None
-        }
-    });
-    let sorted = sorted(claiming, |a: &Placed, b: &Placed| a.order().cmp(&b.order()))?;
-    if let Some(error) = unclaimed {
-        return Err(SortError::new(error).into());
+    let mut spill = Spill::default();
+    for placed in activities {
+        claims.add(&placed).map_err(SortError::new)?;
+        spill.add(placed)?;
     }
     let (mut owners, positions) = claims.settle()?;
     emit(Output::Read { repeated: owners.repeated, positions })?;
+    let mut merge = spill.merge()?;
     let mut current: Option<OpenDay> = None;
-    for placed in sorted {
-        let placed = placed?;
-        if !owners.admit(&placed) {
-            let (day, Activity { activity_id, source_row, .. }) = (placed.day, *placed.activity);
-            let repeated = Rejected::repeated(Entity::Activities, "activity_id", activity_id, source_row);
-            emit(Output::Rejected(day, Box::new(repeated)))?;
+    while let Some(place) = merge.next()? {
+        let Some(seen) = merge.seen(place) else { break };
+        if !owners.admit(seen.activity_id, seen.source_row) {
+            let (id, row) = (seen.activity_id.to_owned(), seen.source_row.to_owned());
+            let repeated = Rejected::repeated(Entity::Activities, "activity_id", id, row);
+            emit(Output::Rejected(seen.day, Box::new(repeated)))?;
             continue;
         }
-        let mut open = match current.take() {
-            Some(open) if open.day == placed.day => open,
-            other => {
-                if let Some(finished) = other {
-                    emit(finished.seal()?)?;
-                }
-                OpenDay::new(footer, placed.day)?
-            }
+        let (day, weight) = (seen.day, seen.weight);
+        if let Some(finished) = current.take_if(|open| open.day != day) {
+            emit(finished.seal(&mut merge)?)?;
+        }
+        let open = match &mut current {
+            Some(open) => open,
+            None => current.insert(OpenDay::new(footer, day)?),
         };
-        open.push(*placed.activity)?;
-        current = Some(open);
+        open.push(place, weight, &mut merge)?;
     }
     match current {
-        Some(open) => emit(open.seal()?),
+        Some(open) => emit(open.seal(&mut merge)?),
         None => Ok(()),
     }
 }
@@ -137,14 +122,15 @@ pub fn empty_day(footer: &BTreeMap<String, String>) -> Result<Sealed, ParquetErr
 }
 
 /// About how many bytes of memory an activity takes.
-fn weight(activity: &Activity) -> usize {
+pub fn weight(activity: &Activity) -> usize {
     size_of::<Activity>() + activity.source_row.len() + activity.note.as_ref().map_or(0, String::len)
 }
 
+/// A day being written.
 struct OpenDay {
     day: LocalDay,
     writer: Writer,
-    batch: Vec<Activity>,
+    batch: Vec<Place>,
     batch_bytes: usize,
 }
 
@@ -154,22 +140,21 @@ impl OpenDay {
         Ok(Self { day, writer, batch: Vec::new(), batch_bytes: 0 })
     }
 
-    fn push(&mut self, activity: Activity) -> Result<(), ParquetError> {
-        self.batch_bytes += weight(&activity);
-        self.batch.push(activity);
-        if self.batch.len() == BATCH || self.batch_bytes > BATCH_BYTES { self.flush() } else { Ok(()) }
+    fn push(&mut self, place: Place, weight: usize, merge: &mut Merge) -> Result<(), DaysError> {
+        self.batch_bytes += weight;
+        self.batch.push(place);
+        if self.batch.len() == BATCH || self.batch_bytes > BATCH_BYTES { self.flush(merge) } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> Result<(), ParquetError> {
-        self.writer.write(&to_batch(&self.batch)?)?;
-        self.batch.clear();
+    fn flush(&mut self, merge: &mut Merge) -> Result<(), DaysError> {
+        self.writer.write(&merge.gather(&mut self.batch)?)?;
         self.batch_bytes = 0;
         Ok(())
     }
 
-    fn seal(mut self) -> Result<Output, DaysError> {
+    fn seal(mut self, merge: &mut Merge) -> Result<Output, DaysError> {
         if !self.batch.is_empty() {
-            self.flush()?;
+            self.flush(merge)?;
         }
         Ok(Output::Day { day: self.day, rows: self.writer.rows(), sealed: self.writer.finish()? })
     }

@@ -27,15 +27,20 @@ pub fn digest(text: impl AsRef<[u8]>) -> Digest {
     short
 }
 
+/// The same as a number, which sorts alike and is written to disk at once.
+fn number(text: impl AsRef<[u8]>) -> u128 {
+    u128::from_be_bytes(digest(text))
+}
+
 /// A record's claim to its key. Of several the least has it: the one that the source changed last, then the one on the
 /// earliest day, then the one that starts first; after that the content decides, so that the order of reading never does.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Claim {
-    key: Digest,
+    key: u128,
     updated: Reverse<i64>,
     day: i32,
     started: i64,
-    row: Digest,
+    row: u128,
 }
 
 const CLAIM_BYTES: usize = 16 + 8 + 4 + 8 + 16;
@@ -45,20 +50,21 @@ impl Claim {
         use chrono::Datelike;
         let activity = &placed.activity;
         Self {
-            key: digest(&activity.activity_id),
+            key: number(&activity.activity_id),
             updated: Reverse(activity.updated_at.map_or(i64::MIN, |at| at.timestamp_micros())),
             day: placed.day.0.num_days_from_ce(),
             started: activity.started_at.timestamp_micros(),
-            row: row(placed),
+            // All that is known of an activity follows from it.
+            row: number(&activity.source_row),
         }
     }
 
     fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        to.write_all(&self.key)?;
+        to.write_all(&self.key.to_be_bytes())?;
         to.write_all(&self.updated.0.to_le_bytes())?;
         to.write_all(&self.day.to_le_bytes())?;
         to.write_all(&self.started.to_le_bytes())?;
-        to.write_all(&self.row)
+        to.write_all(&self.row.to_be_bytes())
     }
 
     fn read(from: &mut impl Read) -> io::Result<Self> {
@@ -67,11 +73,11 @@ impl Claim {
             from.read_exact(&mut bytes).map(|()| bytes)
         }
         Ok(Self {
-            key: next(from)?,
+            key: u128::from_be_bytes(next(from)?),
             updated: Reverse(i64::from_le_bytes(next(from)?)),
             day: i32::from_le_bytes(next(from)?),
             started: i64::from_le_bytes(next(from)?),
-            row: next(from)?,
+            row: u128::from_be_bytes(next(from)?),
         })
     }
 }
@@ -80,11 +86,6 @@ impl Weighed for Claim {
     fn weight(&self) -> usize {
         size_of::<Self>()
     }
-}
-
-/// Of what a record is: all that is known of an activity follows from it.
-fn row(placed: &Placed) -> Digest {
-    digest(&placed.activity.source_row)
 }
 
 /// Takes down the claims of all records, on disk.
@@ -123,7 +124,7 @@ impl Claims {
                     owners.repeated += 1;
                 }
                 _ => {
-                    positions.add(&claim.key, claim.day).map_err(SortError::new)?;
+                    positions.add(&claim.key.to_be_bytes(), claim.day).map_err(SortError::new)?;
                     owner = Some(claim);
                 }
             }
@@ -137,20 +138,20 @@ impl Claims {
 
 /// Who has each key that came more than once.
 pub struct Owners {
-    of_repeated: HashMap<Digest, Option<Digest>>,
+    of_repeated: HashMap<u128, Option<u128>>,
     /// Records whose key another one has.
     pub repeated: u64,
 }
 
 impl Owners {
-    /// Whether `placed` has its key. Of records that are equal in everything the first that asks has it.
-    pub fn admit(&mut self, placed: &Placed) -> bool {
+    /// Whether a record has its key. Of records that are equal in everything the first that asks has it.
+    pub fn admit(&mut self, activity_id: &str, source_row: &str) -> bool {
         if self.of_repeated.is_empty() {
             return true;
         }
-        match self.of_repeated.get_mut(&digest(&placed.activity.activity_id)) {
+        match self.of_repeated.get_mut(&number(activity_id)) {
             None => true,
-            Some(owner) if *owner == Some(row(placed)) => owner.take().is_some(),
+            Some(owner) if *owner == Some(number(source_row)) => owner.take().is_some(),
             Some(_) => false,
         }
     }
@@ -176,7 +177,7 @@ mod tests {
         all.iter().for_each(|placed| claims.add(placed).unwrap());
         let mut owners = claims.settle().unwrap().0;
         let repeated = owners.repeated;
-        let kept = all.iter().filter(|placed| owners.admit(placed));
+        let kept = all.iter().filter(|placed| owners.admit(&placed.activity.activity_id, &placed.activity.source_row));
         (kept.map(|placed| placed.activity.source_row.clone()).collect(), repeated)
     }
 

@@ -20,6 +20,7 @@ mod restrict;
 mod run;
 pub mod secret;
 mod sort;
+mod spill;
 pub mod source;
 mod stays;
 pub mod translate;

@@ -30,7 +30,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     budget::Budget,
-    days::{DaysError, Output, Placed, empty_day, seal_days},
+    days::{DaysError, Output, Placed, empty_day, seal_days, weight},
     fit::{Fitted, fits_columns, fits_database, versions},
     keys::{Digest, digest},
     lease::{Lease, LeaseError, Leases, Selects},
@@ -42,7 +42,6 @@ use crate::{
     record::{Counts, Days, Reading, RunRecord, Versions},
     restrict::Restriction,
     secret::Source,
-    sort::Weighed,
     source::{Snapshot, SourceError},
     stays::{Memberships, remember},
     translate::{
@@ -334,7 +333,7 @@ impl Sorting {
 
     /// Puts an activity in. Returns whether the sorter is still there; if not, it says why when it is waited for.
     async fn put(&mut self, placed: Placed) -> bool {
-        self.waiting_bytes += placed.weight();
+        self.waiting_bytes += weight(&placed.activity);
         self.waiting.push(placed);
         if self.waiting.len() < HANDED_ON && self.waiting_bytes < HANDED_ON_BYTES {
             return true;
