@@ -7,7 +7,7 @@ use rayon::slice::ParallelSliceMut;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Bytes that are sorted in memory at a time; rows differ in size by orders of magnitude.
-const SORTED_IN_MEMORY: usize = 32 * 1024 * 1024;
+const SORTED_IN_MEMORY: usize = 16 * 1024 * 1024;
 
 /// The temporary disk failed.
 #[derive(Debug, thiserror::Error)]
