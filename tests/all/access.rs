@@ -292,6 +292,21 @@ async fn a_drill_down_lists_no_row_of_few_and_still_adds_up() -> anyhow::Result<
     // Of a team that is not one's own nothing is listed, and the figure is told all the same.
     let other = json_of(&ada, "/v1/insights/waste/activities?scope=team:2&side=denominator").await?;
     assert_eq!((other["activities"].as_array().map(Vec::len), &other["withheld"]), (Some(0), &other["total"]));
+    for part in ["automatable", "late+planning"] {
+        let part = format!("/v1/insights/waste/activities?part={part}&scope=");
+        let statuses = (
+            ask(&ada, &format!("{part}team:2"), None).await?.status,
+            ask(&ada, &format!("{part}team:1"), None).await?.status,
+        );
+        assert_eq!(statuses, (403, 200), "{part}");
+    }
+    // Bins say nothing of how many people are behind them, and a change is that of days.
+    let bins = "How many person-days had so many";
+    let juggling = "/insights/juggling?scope=team:1";
+    ensure!(ask(&analyst, juggling, None).await?.body.contains(bins), "{juggling} would prove nothing");
+    ensure!(!ask(&ada, juggling, None).await?.body.contains(bins), "bins of {juggling}");
+    ensure!(ask(&analyst, "/?scope=team:2", None).await?.body.contains(" since "), "a change would prove nothing");
+    ensure!(!ask(&ada, "/?scope=team:2", None).await?.body.contains(" since "), "a change of another team");
     // Nor is it told which kinds there are.
     for (scope, kind) in [("team:2", "coding"), ("team:2", "nothing"), ("team:1", "therapy"), ("team:1", "nothing")] {
         let asked = format!("/v1/insights/waste/activities?scope={scope}&side=denominator&stereotype={kind}");

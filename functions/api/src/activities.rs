@@ -17,7 +17,8 @@ use utoipa::ToSchema;
 use crate::{
     Api, ApiError, Request,
     access::Veil,
-    division::{hidden_days, hidden_kinds},
+    answer::tells_breakdown,
+    division::hidden_kinds,
     evidence::Evidence,
     figure::{Figure, Status},
     logics::{LogicRun, MissingDay},
@@ -352,6 +353,7 @@ impl Withheld {
         let hidden = group.figure(insight, group.cells()).status == Status::Hidden || of(columns) == Status::Hidden;
         // What is beside a figure is told of one's own only.
         let hidden = hidden || (question.figure.is_some() && !group.is_own());
+        let hidden = hidden || (question.part.is_some() && !tells_breakdown(insight, &group));
         // Which rows are listed must not depend on which of the insight's figures they are listed of.
         let judged: Vec<String> = insight.ratio().columns().chain(columns).cloned().collect();
         let kinds = hidden_kinds(&group, &judged);
@@ -360,7 +362,7 @@ impl Withheld {
         if hidden || question.stereotype.as_ref().is_some_and(|kind| kinds.contains(kind) || !told.contains(kind)) {
             return Err(ApiError::TooFewPeople(question.request.scope.clone()));
         }
-        Ok(Self { days: hidden_days(&group, &judged), kinds, veil: evidence.veil.clone(), of_members: true })
+        Ok(Self { days: group.hidden_days(&judged), kinds, veil: evidence.veil.clone(), of_members: true })
     }
 
     /// An activity with what may be said of it.

@@ -153,7 +153,7 @@ impl Answer {
 
 /// Whether what an insight consists of is told, to whoever asks: of one's own, or where everybody whom each part is about is enough
 /// people, of an organisation besides one's own team.
-fn tells_breakdown(insight: &Insight, group: &Group) -> bool {
+pub(crate) fn tells_breakdown(insight: &Insight, group: &Group) -> bool {
     let is_large = |part: &NamedPart| group.hidden_parts(|_, _| Some(()), &part.columns).is_empty();
     group.is_own() || insight.breakdown.iter().all(is_large)
 }

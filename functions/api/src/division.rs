@@ -203,8 +203,8 @@ fn hidden_sprints(group: &Group, columns: &[String]) -> BTreeSet<String> {
     }
 }
 
-/// The cells of a group that are in a sprint, each with the day of the sprint that it is on.
-fn on_sprint_days<'a>(group: &Group<'a>) -> Vec<(i64, &'a Cell)> {
+/// The cells of a group, each with its day and the day of its sprint that this is, if it is one.
+fn on_sprint_days<'a>(group: &Group<'a>) -> Vec<(LocalDay, Option<i64>, &'a Cell)> {
     let mut cells = Vec::new();
     for (day, contribution) in group.days {
         let by_sprint = match &group.scope {
@@ -217,25 +217,36 @@ fn on_sprint_days<'a>(group: &Group<'a>) -> Vec<(i64, &'a Cell)> {
                 _ => cell.key.sprint.as_ref(),
             };
             let days = own.and_then(|id| group.directory.sprint(id)?.days);
-            if let Some(days) = days.filter(|days| days.from <= *day && *day < days.to) {
-                cells.push(((day.0 - days.from.0).num_days() + 1, cell));
-            }
+            let days = days.filter(|days| days.from <= *day && *day < days.to);
+            cells.push((*day, days.map(|days| (day.0 - days.from.0).num_days() + 1), cell));
         }
     }
     cells
 }
 
-/// The days of the sprint that are hidden from whoever asks, as far as they have to do with some columns.
+/// The days of the sprint that are hidden from whoever asks, as far as they have to do with some columns: they and what is on
+/// none of them are all of the work.
 fn hidden_sprint_days(group: &Group, columns: &[String]) -> BTreeSet<i64> {
-    hidden_by(on_sprint_days(group).into_iter(), columns, group.quorum)
+    if group.quorum.asks_nothing() {
+        return BTreeSet::new();
+    }
+    let (cells, days) = (on_sprint_days(group), group.hidden_days(columns));
+    let keyed = cells.iter().map(|(_, number, cell)| (*number, *cell));
+    let mut hidden = hidden_by(keyed, columns, group.quorum);
+    // Days are told as well, and with them what the hidden ones of a day of the sprint come to.
+    let on_hidden_days = cells.iter().filter(|(day, ..)| days.contains(day)).map(|(_, number, cell)| (*number, *cell));
+    hidden.extend(hidden_by(on_hidden_days, columns, group.quorum));
+    hidden.into_iter().flatten().collect()
 }
 
 /// Every day of a sprint from its first on, with the rows of all sprints on it; days on which nobody worked are left
 /// out. A row is on the local day that it starts on.
 pub fn by_sprint_day<'a>(group: &Group<'a>) -> Vec<(i64, Division<'a>)> {
     let mut days: BTreeMap<i64, Vec<&Cell>> = BTreeMap::new();
-    for (number, cell) in on_sprint_days(group) {
-        days.entry(number).or_default().push(cell);
+    for (_, number, cell) in on_sprint_days(group) {
+        if let Some(number) = number {
+            days.entry(number).or_default().push(cell);
+        }
     }
     let hidden = hidden_sprint_days(group, &[]);
     let division = |(number, cells): (i64, Vec<&'a Cell>)| {
@@ -311,11 +322,6 @@ pub struct Kind {
 /// The kinds of activity of a group that are hidden from whoever asks, as far as they have to do with some columns.
 pub fn hidden_kinds(group: &Group, columns: &[String]) -> BTreeSet<String> {
     group.hidden_parts(|_, cell| cell.key.stereotype.as_ref(), columns).into_iter().cloned().collect()
-}
-
-/// The days of a group that are hidden from whoever asks, as far as they have to do with some columns.
-pub fn hidden_days(group: &Group, columns: &[String]) -> BTreeSet<LocalDay> {
-    group.hidden_parts(|day, _| Some(day), columns)
 }
 
 /// Every kind of activity of a group that is not hidden, most work first, and how many are.

@@ -19,7 +19,7 @@ use crate::{
         Sight, Veil,
         quorum::Quorum,
         sight::Member,
-        suppression::hidden_by,
+        suppression::{hidden_by, hidden_days},
         veil::{Landscape, TeamDays},
     },
     directory::Directory,
@@ -453,6 +453,10 @@ pub(crate) fn within(mut days: Days, sprint: Option<&str>) -> Days {
     days
 }
 
+fn by_day(days: &Days) -> impl Iterator<Item = (LocalDay, &Cell)> + Clone {
+    days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(|cell| (*day, cell)))
+}
+
 /// Some people's days, and what it takes to read them.
 #[derive(Debug, Clone)]
 pub struct Group<'a> {
@@ -521,8 +525,7 @@ impl<'a> Group<'a> {
             return BTreeSet::new();
         }
         let keyed = |days: &'a Days| -> Vec<(K, &'a Cell)> {
-            let cells = days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(|cell| (*day, cell)));
-            cells.filter_map(|(day, cell)| Some((part(day, cell)?, cell))).collect()
+            by_day(days).filter_map(|(day, cell)| Some((part(day, cell)?, cell))).collect()
         };
         let own = keyed(self.days);
         if !self.tells_parts() {
@@ -533,6 +536,44 @@ impl<'a> Group<'a> {
             hidden.extend(hidden_by(keyed(days).into_iter(), columns, quorum));
         }
         hidden
+    }
+
+    /// Its days that are hidden from whoever asks, as far as they have to do with some columns.
+    pub fn hidden_days(&self, columns: &[String]) -> BTreeSet<LocalDay> {
+        if self.quorum.asks_nothing() {
+            return BTreeSet::new();
+        }
+        if !self.tells_parts() {
+            return self.days.keys().copied().collect();
+        }
+        let mut hidden = hidden_days(by_day(self.days), columns, self.quorum);
+        for (days, quorum) in self.beside {
+            hidden.extend(hidden_days(by_day(days), columns, quorum));
+        }
+        hidden
+    }
+
+    /// The same as [`Group::hidden_parts`] of the longer periods or sprints that `part` divides it into: days are told as well,
+    /// and with them what the hidden ones of a part come to.
+    pub fn hidden_parts_beside_days<K: Ord + Clone>(
+        &self,
+        part: impl Fn(LocalDay, &'a Cell) -> Option<K>,
+        columns: &[String],
+    ) -> BTreeSet<K> {
+        let days = self.hidden_days(columns);
+        let mut hidden = self.hidden_parts(&part, columns);
+        hidden.extend(self.hidden_parts(|day, cell| part(day, cell).filter(|_| days.contains(&day)), columns));
+        hidden
+    }
+
+    /// Whether figures of each of the parts that `part` divides it into may be told, beside its days.
+    pub fn tells_of_each<K: Ord + Clone>(
+        &self,
+        part: impl Fn(LocalDay, &'a Cell) -> Option<K>,
+        insight: &Insight,
+    ) -> bool {
+        let columns: Vec<String> = insight.ratio().columns().cloned().collect();
+        self.is_own() && self.hidden_parts_beside_days(part, &columns).is_empty()
     }
 
     /// What an insight says of some of its rows; hidden where all of the figure is.

@@ -19,7 +19,6 @@ use utoipa::ToSchema;
 use crate::{
     Api, ApiError, Request,
     activities::{identity, read_cursor, write_cursor},
-    division::hidden_days,
     evidence::Evidence,
     figure::Status,
     freshness::{Record, read_record},
@@ -187,7 +186,7 @@ pub async fn of_evidence(
     }
     let columns: Vec<String> = insight.ratio().columns().cloned().collect();
     let hidden = match group.tells_parts() {
-        true => hidden_days(&group, &columns),
+        true => group.hidden_days(&columns),
         false => evidence.shown.iter().map(|shown| shown.pointer.partition.day).collect(),
     };
     let mut asked = format!("{:?}", (&insight.id, &question.request.scope, &question.request.sprint));

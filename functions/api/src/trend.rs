@@ -12,7 +12,6 @@ use shared::{
 use utoipa::ToSchema;
 
 use crate::{
-    access::suppression::hidden_by,
     division::sprints,
     evidence::{Earlier, Evidence, Group},
     figure::{Figure, Status},
@@ -65,6 +64,9 @@ impl Granularity {
 
     /// The one that is best read of a group where nobody asks for another.
     pub fn fitting(group: &Group) -> Self {
+        if !group.tells_parts() {
+            return Self::Month;
+        }
         let own = |team: &String| sprints(group, Some(team)).len();
         if matches!(&group.scope, Scope::Team(id) if own(id) > 1) {
             return Self::Sprint;
@@ -302,11 +304,9 @@ fn by_calendar(insight: &Insight, group: &Group, range: Range, worked: Range, gr
         let change = before.filter(|before| range.from <= before.from && whole.from >= range.from).and_then(|before| {
             let same = Range { from: before.from, to: before.from.plus(days.days()).min(before.to) };
             let same = if days == whole { before } else { same };
-            let cells = group.days.range(before.from..before.to).flat_map(|(day, adds)| {
-                let within = *day < same.to;
-                adds.by_stereotype.iter().map(move |cell| (within, cell))
-            });
-            if !leaves_enough(insight, group, cells) {
+            // The rest of the period before follows from its first days.
+            let part = |day: LocalDay, _: &Cell| (before.from <= day && day < before.to).then_some(day < same.to);
+            if !group.tells_of_each(part, insight) {
                 return None;
             }
             Some(figure.ratio? - figure_in(insight, group, same).ratio?)
@@ -322,19 +322,11 @@ fn by_calendar(insight: &Insight, group: &Group, range: Range, worked: Range, gr
 /// The first days of the periods that are hidden among them: together they are the figure of the range.
 fn hidden_periods(insight: &Insight, group: &Group, wholes: &[Range]) -> BTreeSet<LocalDay> {
     let columns: Vec<String> = insight.ratio().columns().cloned().collect();
-    let period = |day: &LocalDay| wholes.iter().rev().find(|whole| whole.from <= *day).map(|whole| whole.from);
-    let mut hidden = group.hidden_parts(|day, _| period(&day), &columns);
-    // The days are told as well, and with them what the hidden ones of a longer period come to.
-    let days = group.hidden_parts(|day, _| Some(day), &columns);
-    hidden.extend(group.hidden_parts(|day, _| period(&day).filter(|_| days.contains(&day)), &columns));
-    hidden
-}
-
-/// Whether both what a change is from and the rest of that period, which follows from it, may be told: each cell says in
-/// which of the two it is.
-fn leaves_enough<'a>(insight: &Insight, group: &Group, cells: impl Iterator<Item = (bool, &'a Cell)> + Clone) -> bool {
-    let columns: Vec<String> = insight.ratio().columns().cloned().collect();
-    group.is_own() && hidden_by(cells, &columns, group.quorum).is_empty()
+    if wholes.iter().all(|whole| whole.days() == 1) {
+        return group.hidden_days(&columns);
+    }
+    let period = |day: LocalDay| wholes.iter().rev().find(|whole| whole.from <= day).map(|whole| whole.from);
+    group.hidden_parts_beside_days(|day, _| period(day), &columns)
 }
 
 /// The whole period that `day` lies in.
@@ -380,11 +372,8 @@ fn by_sprint(insight: &Insight, group: &Group, range: Range) -> Vec<(String, Per
         let change = comparable.and_then(|(before, id)| {
             // A whole sprint counts all its rows, also those on days outside of it.
             let until = if sprint.complete { range.to } else { before.from.plus(days.days()) };
-            let cells = group.days.iter().flat_map(|(day, adds)| {
-                let within = *day < until;
-                cells_of(group, &id, adds).map(move |cell| (within, cell))
-            });
-            if !leaves_enough(insight, group, cells) {
+            let part = |day: LocalDay, cell: &Cell| is_in(group, &id, cell).then_some(day < until);
+            if !group.tells_of_each(part, insight) {
                 return None;
             }
             Some(figure.ratio? - sprint_until(insight, group, &id, until).ratio?)
@@ -409,10 +398,14 @@ fn cells_of<'a>(group: &'a Group, sprint: &'a str, day: &'a Contribution) -> imp
         Scope::Organisation => &day.by_sprint,
         _ => &day.by_stereotype,
     };
-    cells.iter().filter(move |cell| match &group.scope {
+    cells.iter().filter(move |cell| is_in(group, sprint, cell))
+}
+
+fn is_in(group: &Group, sprint: &str, cell: &Cell) -> bool {
+    match &group.scope {
         Scope::Sprint(id) => id == sprint,
         _ => cell.key.sprint.as_deref() == Some(sprint),
-    })
+    }
 }
 
 fn has_rows_of(group: &Group, sprint: &str, day: LocalDay) -> bool {

@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use shared::contribution::Scope;
+
 use super::sight::Member;
 use crate::{
     answer::Answer,
-    division::{by_sprint_day, divisions, hidden_days, kinds, sprints},
+    division::{by_sprint_day, divisions, kinds, sprints},
     evidence::Evidence,
     figure::{Figure, Status},
     finding::findings,
-    sample::{HOUR, Row, register, row, seen_by, sprint},
+    sample::{HOUR, Row, evidence, fold, register, row, seen_by, sprint},
     settings::Settings,
     trend::{Granularity, trend},
 };
@@ -149,6 +151,83 @@ fn days_and_weeks_of_few_are_hidden_with_as_many_as_it_takes() {
     // That one day alone is nothing to ask for.
     let saturday: Vec<Row> = rows.iter().filter(|row| row.day.to_string() == "2026-01-10").cloned().collect();
     assert!(seen_by(&member("a0"), "team:a", &saturday, &borrowed(&people), &[]).is_none());
+}
+
+#[test]
+fn whoever_is_on_call_on_a_saturday_takes_a_day_of_the_week_with_them_and_not_the_week() {
+    let people = people(&[("a", 8), ("b", 8)]);
+    let week = |first: u32| (first..first + 5).map(|day| format!("2026-01-{day:02}")).collect::<Vec<_>>();
+    let days: Vec<String> = [5, 12, 19].into_iter().flat_map(week).collect();
+    let mut rows = worked(&people, &days.iter().map(String::as_str).collect::<Vec<_>>());
+    for (person, saturday) in [("a1", "2026-01-10"), ("a2", "2026-01-17"), ("a3", "2026-01-24")] {
+        rows.push(row(saturday, person, "a", "", HOUR).automatable());
+        rows.push(row(saturday, &person.replace('a', "b"), "b", "", HOUR).automatable());
+    }
+    let of_a = sprint("s", "a", "2026-01-05", "2026-01-26");
+    for row in rows.iter_mut().filter(|row| row.team.as_deref() == Some("a")) {
+        row.sprint = Some("s".to_owned());
+    }
+    for (scope, sprints_of) in [("team:a", Some("a")), ("org", None)] {
+        let seen = seen_by(&member("a0"), scope, &rows, &borrowed(&people), std::slice::from_ref(&of_a)).unwrap();
+        let hidden = |granularity: Granularity| {
+            let periods = insight(|insight| trend(insight, &seen.group(), granularity));
+            periods.iter().filter(|period| period.figure.status == Status::Hidden).count()
+        };
+        assert_eq!((hidden(Granularity::Day), hidden(Granularity::Week)), (6, 0), "{scope}");
+        assert_eq!(sprints_told(&seen, sprints_of).len(), usize::from(scope != "org"), "{scope}");
+        assert!(
+            insight(|insight| trend(insight, &seen.group(), Granularity::Week))[1].change.is_some() == (scope != "org")
+        );
+    }
+}
+
+#[test]
+fn what_is_not_among_the_teams_or_sprints_of_the_range_is_not_told_alone() {
+    let people = people(&[("a", 8), ("b", 8), ("gone", 8)]);
+    let rows = worked(&people, &["2026-01-05", "2026-01-06"]);
+    let mut seen = evidence("team:gone", ("2026-01-05", "2026-01-07"), &rows, &[], &[]);
+    seen.directory = seen_by(&member("a0"), "org", &rows, &borrowed(&people), &[]).unwrap().directory;
+    let over = super::Veil::over(&member("a0"), &seen.scope, &seen.directory, &seen.directory);
+    let mut scopes = fold(&rows);
+    let organisation = scopes.remove(&Scope::Organisation).unwrap();
+    let mut team = |id: &str| (id.to_owned(), scopes.remove(&Scope::Team(id.to_owned())).unwrap());
+    let mut teams = BTreeMap::from(["a", "b", "gone"].map(&mut team));
+    assert!(seen.veil_among(over.clone(), &register(), &organisation, &teams).is_some());
+    teams.remove("gone");
+    assert!(seen.veil_among(over, &register(), &organisation, &teams).is_none(), "it hides who is in no team");
+
+    // Rows of a sprint that was over before the range.
+    let mut rows = rows;
+    for row in rows.iter_mut().filter(|row| row.person.as_str() < "a6") {
+        row.sprint = Some("old".to_owned());
+    }
+    let told = |from: &str, to: &str| {
+        let sprints = [sprint("old", "a", from, to)];
+        seen_by(&member("a0"), "sprint:old", &rows, &borrowed(&people), &sprints).is_some()
+    };
+    assert!(!told("2025-12-01", "2025-12-08"), "the team less its sprints and less this one");
+    for row in rows.iter_mut().filter(|row| row.person.starts_with('a')) {
+        row.sprint = Some("old".to_owned());
+    }
+    let told = |from: &str, to: &str| {
+        let sprints = [sprint("old", "a", from, to)];
+        seen_by(&member("a0"), "sprint:old", &rows, &borrowed(&people), &sprints).is_some()
+    };
+    assert!(told("2026-01-05", "2026-01-12") && !told("2025-12-01", "2025-12-08"));
+}
+
+#[test]
+fn a_change_to_date_is_not_told_where_days_of_that_week_are_hidden() {
+    let people = people(&[("a", 8)]);
+    // On Tuesday one, on Thursday six, who are hidden with them.
+    let mut rows = worked(&people, &["2026-01-05", "2026-01-07", "2026-01-12", "2026-01-13"]);
+    rows.extend(worked(&people[..6], &["2026-01-08"]));
+    rows.push(row("2026-01-06", "a3", "a", "", HOUR).automatable());
+    let seen = seen_by(&member("a0"), "team:a", &rows, &borrowed(&people), &[]).unwrap();
+    let weeks = insight(|insight| trend(insight, &seen.group(), Granularity::Week));
+    let days = insight(|insight| trend(insight, &seen.group(), Granularity::Day));
+    assert_eq!(days[0].figure.status, Status::Measured, "Monday is told, so Monday and Tuesday must not be");
+    assert!(!weeks[1].complete && weeks[1].figure.status == Status::Measured && weeks[1].change.is_none());
 }
 
 #[test]
@@ -312,7 +391,7 @@ fn nothing_that_is_shown_leaves_a_rest_of_few() {
             let everybody = rows.iter().filter(of_scope).map(|row| row.person.as_str()).collect::<BTreeSet<_>>();
             assert!(is_many(&everybody, present), "{scope}, {round}");
             let rows = || rows.iter().filter(of_scope);
-            let days = hidden_days(&seen.group(), &[]);
+            let days = seen.group().hidden_days(&[]);
             assert_rest_is_many(&format!("days of {scope}, {round}"), rows(), |row| !days.contains(&row.day), present);
             for granularity in [Granularity::Day, Granularity::Week] {
                 let periods = insight(|insight| trend(insight, &seen.group(), granularity));

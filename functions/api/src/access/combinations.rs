@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared::annotator::declaration::Insight;
+use shared::{annotator::declaration::Insight, time::LocalDay};
 
 use super::{attacks::Dice, sight::Member};
 use crate::{
     answer::Answer,
-    division::{Division, by_sprint_day, divisions, hidden_days, sprints},
+    division::{Division, by_sprint_day, divisions, sprints},
     evidence::{Evidence, Group},
     figure::Status,
     sample::{HOUR, Row, register, row, seen_by, sprint},
@@ -160,7 +160,7 @@ impl Asked<'_> {
         let mut sums = Sums::new();
         let is_of = |team: &str, row: &Row| row.team.as_deref().unwrap_or_default() == team;
         let is_in = |sprint: &str, row: &Row| row.sprint.as_deref() == Some(sprint);
-        let told = |group: &Group| group.figure(self.insight, group.cells()).status != Status::Hidden;
+        let told = |group: &Group| self.told(group);
         let organisation = self.seen("org");
         if let Some(seen) = &organisation {
             sums.extend(told(&seen.group()).then(|| self.sum(|_| true)));
@@ -223,6 +223,27 @@ impl Asked<'_> {
         sums
     }
 
+    /// The same by the day of the sprint.
+    fn sprint_days(&self) -> Sums {
+        let mut sums = Sums::new();
+        for (seen, _) in self.parted().filter(|(_, own)| *own) {
+            let group = seen.group();
+            sums.extend(self.told(&group).then(|| self.sum(|row| row.team.as_deref() == Some(self.own))));
+            for (number, _) in by_sprint_day(&group).iter().filter(|(_, day)| self.is_told(day)) {
+                let is_on = |row: &Row| {
+                    let sprint = row.sprint.as_ref().and_then(|id| group.directory.sprint(id)?.days);
+                    sprint.is_some_and(|days| (row.day.0 - days.from.0).num_days() + 1 == *number)
+                };
+                sums.insert(self.sum(|row| row.team.as_deref() == Some(self.own) && is_on(row)));
+            }
+        }
+        sums
+    }
+
+    fn told(&self, group: &Group) -> bool {
+        group.figure(self.insight, group.cells()).status != Status::Hidden
+    }
+
     /// The same by day and by longer periods, and the rows that are listed.
     fn periods(&self, longer: Granularity) -> (Sums, BTreeSet<usize>) {
         let (mut sums, mut listed) = (Sums::new(), BTreeSet::new());
@@ -235,13 +256,21 @@ impl Asked<'_> {
             }
             sums.insert(self.sum(is_of));
             for granularity in [Granularity::Day, longer] {
+                let mut before: Option<(LocalDay, LocalDay)> = None;
                 for period in trend(self.insight, &group, granularity) {
                     let within = |row: &Row| period.from <= row.day && row.day < period.to;
                     let told = period.figure.status != Status::Hidden;
                     sums.extend(told.then(|| self.sum(|row| is_of(row) && within(row))));
+                    // A change is from the first days of the period before.
+                    if let Some((from, to)) = before.filter(|_| period.change.is_some() && !period.complete) {
+                        let days = (period.to.0 - period.from.0).num_days();
+                        let until = to.min(from.plus(days));
+                        sums.insert(self.sum(|row| is_of(row) && from <= row.day && row.day < until));
+                    }
+                    before = Some((period.from, period.to));
                 }
             }
-            let hidden = hidden_days(&group, &columns);
+            let hidden = group.hidden_days(&columns);
             listed.extend(self.sum(|row| is_of(row) && !hidden.contains(&row.day)));
         }
         (sums, listed)
@@ -308,6 +337,7 @@ fn no_combination_of_what_is_told_is_about_few_people() {
                 compared += periods.len();
                 asked.assert_of_many(&format!("{round}: days and {longer:?}s"), &periods, &listed, &mut dice);
                 asked.assert_of_many(&format!("{round}: sprints"), &asked.sprints(), &listed, &mut dice);
+                asked.assert_of_many(&format!("{round}: days of the sprint"), &asked.sprint_days(), &listed, &mut dice);
             }
         }
     }

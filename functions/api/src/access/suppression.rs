@@ -12,7 +12,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared::contribution::{Cell, Measure, People};
+use chrono::Datelike;
+use shared::{
+    contribution::{Cell, Measure, People},
+    time::LocalDay,
+};
 
 use super::quorum::Quorum;
 
@@ -83,6 +87,63 @@ pub fn hidden(parts: &[Part], quorum: &Quorum) -> Hidden {
             return Hidden { parts: hides, whole };
         };
         hides[smallest] = true;
+    }
+}
+
+/// Which parts are about too few people by themselves, as a group or as far as they are behind `columns`.
+fn small_by<'a, K: Ord + Clone>(
+    cells: impl Iterator<Item = (K, &'a Cell)> + Clone,
+    columns: &[String],
+    quorum: &Quorum,
+) -> BTreeSet<K> {
+    let mut parts: BTreeMap<K, Vec<Part>> = BTreeMap::new();
+    for (key, cell) in cells {
+        let parts = parts
+            .entry(key)
+            .or_insert_with(|| vec![Part { quorum: quorum.clone(), ..Part::default() }; columns.len() + 1]);
+        for (part, column) in parts.iter_mut().zip(std::iter::once(None).chain(columns.iter().map(Some))) {
+            match column {
+                None => part.add(cell),
+                Some(column) => {
+                    let mut measure = Measure::default();
+                    cell.add_to(column, &mut measure);
+                    part.people.join(&measure.people);
+                    part.has_rows |= measure.population.rows > 0;
+                }
+            }
+        }
+    }
+    parts.into_iter().filter(|(_, parts)| parts.iter().any(Part::is_small)).map(|(key, _)| key).collect()
+}
+
+/// The days that are hidden among all days of a whole. Those of a week together have to be about enough people, too, or the
+/// week could not be told: so the smallest others of it go with them.
+pub fn hidden_days<'a>(
+    cells: impl Iterator<Item = (LocalDay, &'a Cell)> + Clone,
+    columns: &[String],
+    quorum: &Quorum,
+) -> BTreeSet<LocalDay> {
+    let mut hidden = hidden_by(cells.clone(), columns, quorum);
+    if hidden.is_empty() {
+        return hidden;
+    }
+    let week = |day: &LocalDay| (day.0.iso_week().year(), day.0.iso_week().week());
+    loop {
+        let of_hidden = cells.clone().filter(|(day, _)| hidden.contains(day)).map(|(day, cell)| (week(&day), cell));
+        let small = small_by(of_hidden, columns, quorum);
+        let mut shown: BTreeMap<LocalDay, People> = BTreeMap::new();
+        for (day, cell) in cells.clone().filter(|(day, _)| !hidden.contains(day) && small.contains(&week(day))) {
+            shown.entry(day).or_default().join(&cell.people);
+        }
+        let smallest = |of: &(i32, u32)| {
+            let days = shown.iter().filter(|(day, _)| week(day) == *of);
+            days.min_by_key(|(_, people)| people.len()).map(|(day, _)| *day)
+        };
+        let more: Vec<LocalDay> = small.iter().filter_map(smallest).collect();
+        if more.is_empty() {
+            return hidden;
+        }
+        hidden.extend(more);
     }
 }
 

@@ -10,7 +10,7 @@ use shared::{
 use super::{
     quorum::Quorum,
     sight::Member,
-    suppression::{Part, hidden, hidden_by},
+    suppression::{Part, hidden, hidden_by, hidden_days},
 };
 use crate::{directory::Directory, evidence::Days, selection::Range};
 
@@ -88,7 +88,9 @@ impl Veil {
     /// part of it.
     pub fn over_sprint(mut self, register: &Register, sprint: &str, days: &Days, team: &TeamDays) -> Option<Self> {
         let alone = cells(days).all(|cell| cell.key.team.as_deref() == Some(team.id));
-        let hides = |columns: &[String]| team.hidden_sprints(&self.quorum, columns).contains(sprint);
+        // One that is not listed is a part of what belongs to no sprint.
+        let listed = team.directory.sprints_beside(team.range, Some(team.id)).any(|(id, _)| id == sprint);
+        let hides = |columns: &[String]| !listed || team.hidden_sprints(&self.quorum, columns).contains(sprint);
         if !self.is_own(team.id) || !alone || hides(&[]) {
             return None;
         }
@@ -121,7 +123,7 @@ impl TeamDays<'_> {
         let by_day =
             || self.days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(move |cell| (*day, cell)));
         let by_sprint = |cell: &'_ Cell| cell.key.sprint.clone().filter(|sprint| listed.contains(sprint));
-        let hidden_days = hidden_by(by_day(), columns, quorum);
+        let hidden_days = hidden_days(by_day(), columns, quorum);
         let mut hidden = hidden_by(by_day().map(|(_, cell)| (by_sprint(cell), cell)), columns, quorum);
         let on_hidden_days =
             by_day().filter(|(day, _)| hidden_days.contains(day)).map(|(_, cell)| (by_sprint(cell), cell));
@@ -151,7 +153,8 @@ impl Landscape<'_> {
         }
         let is_hidden = match scope {
             Scope::Organisation => whole || Part::of(cells(self.organisation), &veil.quorum).is_small(),
-            Scope::Team(team) => veil.hides_team(team),
+            // Whatever team is not among the teams is judged with whoever is in none.
+            Scope::Team(team) => veil.hides_team(team) || !self.teams.contains_key(team),
             Scope::Sprint(_) | Scope::Person(_) => true,
         };
         (!is_hidden).then_some(veil)

@@ -475,7 +475,8 @@ fn spreads(register: &Register, insight: &Insight, group: &Group) -> (&'static s
         Granularity::Month => Granularity::Month,
         _ => Granularity::Week,
     };
-    if limit > MOST_COLUMNS {
+    // The bins say nothing of how many people are behind them.
+    if limit > MOST_COLUMNS || !group.quorum.asks_nothing() {
         return (granularity.word(), Vec::new());
     }
     let spread = |period: Period| {

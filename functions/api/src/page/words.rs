@@ -38,6 +38,9 @@ impl Change {
         let half = range.days() / 2;
         let since = range.to.plus(-half);
         let ratio = |from, to| figure_in(insight, group, Range { from, to }).ratio;
+        if !group.tells_of_each(|day, _| (since.plus(-half) <= day).then_some(day < since), insight) {
+            return None;
+        }
         let difference = ratio(since, range.to)? - ratio(since.plus(-half), since)?;
         let logic_changed = !course.markers.is_empty() && !course.is_settled();
         Some(Self { difference, since, logic_changed })
