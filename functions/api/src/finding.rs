@@ -193,6 +193,10 @@ fn silence(register: &Register, settings: &Settings, evidence: &Evidence) -> &'s
             if !is_past(&answer.figure, threshold(settings, insight)) {
                 continue;
             }
+            if !group.is_own() {
+                why = "Something here is past its threshold. How many hours a sprint that is is told of one’s own team only.";
+                continue;
+            }
             if answer.recoverable.or(answer.hours_per_sprint).is_none() {
                 return "Something here is past its threshold. How many hours a sprint that is can be said once these days hold \
                         a whole sprint.";

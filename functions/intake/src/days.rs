@@ -92,12 +92,17 @@ pub fn seal_days(
     emit(Output::Read { repeated: owners.repeated, positions })?;
     let mut merge = spill.merge()?;
     let mut current: Option<OpenDay> = None;
-    while let Some(place) = merge.next()? {
-        let Some(seen) = merge.seen(place) else { break };
+    let mut refused = 0_usize;
+    while let Some(seen) = merge.peek() {
         if !owners.admit(seen.activity_id, seen.source_row) {
             let (id, row) = (seen.activity_id.to_owned(), seen.source_row.to_owned());
             let repeated = Rejected::repeated(Entity::Activities, "activity_id", id, row);
             emit(Output::Rejected(seen.day, Box::new(repeated)))?;
+            merge.next()?;
+            refused += 1;
+            if refused.is_multiple_of(BATCH) {
+                merge.forget_all_but(current.as_mut().map_or(&mut [], |open| &mut open.batch));
+            }
             continue;
         }
         let (day, weight) = (seen.day, seen.weight);
@@ -108,7 +113,7 @@ pub fn seal_days(
             Some(open) => open,
             None => current.insert(OpenDay::new(footer, day)?),
         };
-        open.push(place, weight, &mut merge)?;
+        open.push(weight, &mut merge)?;
     }
     match current {
         Some(open) => emit(open.seal(&mut merge)?),
@@ -140,9 +145,10 @@ impl OpenDay {
         Ok(Self { day, writer, batch: Vec::new(), batch_bytes: 0 })
     }
 
-    fn push(&mut self, place: Place, weight: usize, merge: &mut Merge) -> Result<(), DaysError> {
+    /// Takes the next row.
+    fn push(&mut self, weight: usize, merge: &mut Merge) -> Result<(), DaysError> {
         self.batch_bytes += weight;
-        self.batch.push(place);
+        self.batch.extend(merge.next()?);
         if self.batch.len() == BATCH || self.batch_bytes > BATCH_BYTES { self.flush(merge) } else { Ok(()) }
     }
 

@@ -5,7 +5,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BinaryHeap, binary_heap::PeekMut},
+    collections::{BinaryHeap, HashMap, binary_heap::PeekMut},
     fs::File,
     io::{BufReader, BufWriter, Seek},
     rc::Rc,
@@ -190,10 +190,10 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-/// Which row of which batch, until rows are gathered next.
+/// Which row of which batch a row is that was given, until rows are gathered.
 pub type Place = (usize, usize);
 
-/// What is looked at of a row before it is gathered.
+/// What is looked at of a row before it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen<'a> {
     /// The day that it was placed on.
@@ -215,7 +215,20 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// The next row.
+    /// What is known of the next row, if there is one.
+    pub fn peek(&self) -> Option<Seen<'_>> {
+        let Head { row, batch, .. } = self.heads.peek()?;
+        let source_row = batch.source_row.value(*row);
+        let note = if batch.note.is_valid(*row) { batch.note.value_length(*row) } else { 0 };
+        Some(Seen {
+            day: LocalDay(NaiveDate::default() + TimeDelta::days(batch.day.value(*row).into())),
+            activity_id: batch.key.value(*row),
+            source_row,
+            weight: size_of::<Activity>() + source_row.len() + usize::try_from(note).unwrap_or_default(),
+        })
+    }
+
+    /// Gives the next row.
     ///
     /// # Errors
     /// If the temporary disk fails.
@@ -241,19 +254,6 @@ impl Merge {
         Ok(())
     }
 
-    /// What is known of a row that was given.
-    pub fn seen(&self, (batch, row): Place) -> Option<Seen<'_>> {
-        let batch = self.batches.get(batch)?;
-        let source_row = batch.source_row.value(row);
-        let note = if batch.note.is_valid(row) { batch.note.value_length(row) } else { 0 };
-        Some(Seen {
-            day: LocalDay(NaiveDate::default() + TimeDelta::days(batch.day.value(row).into())),
-            activity_id: batch.key.value(row),
-            source_row,
-            weight: size_of::<Activity>() + source_row.len() + usize::try_from(note).unwrap_or_default(),
-        })
-    }
-
     /// The rows that were given and are wanted, as one batch. No other row that was given is there any more.
     ///
     /// # Errors
@@ -262,14 +262,24 @@ impl Merge {
         let batches: Vec<&RecordBatch> = self.batches.iter().map(|batch| &batch.rows).collect();
         let gathered = interleave_record_batch(&batches, wanted)?;
         wanted.clear();
-        self.batches.clear();
-        let mut heads = std::mem::take(&mut self.heads).into_vec();
-        for head in &mut heads {
-            head.place = self.batches.len();
-            self.batches.push(Rc::clone(&head.batch));
-        }
-        self.heads = heads.into();
+        self.forget_all_but(wanted);
         Ok(gathered)
+    }
+
+    /// Drops what was read and is neither wanted nor still to be given.
+    pub fn forget_all_but(&mut self, wanted: &mut [Place]) {
+        let read = std::mem::take(&mut self.batches);
+        let mut kept: HashMap<usize, usize> = HashMap::new();
+        let mut keep = |place: &mut usize| {
+            *place = *kept.entry(*place).or_insert_with_key(|place| {
+                self.batches.extend(read.get(*place).cloned());
+                self.batches.len() - 1
+            });
+        };
+        wanted.iter_mut().for_each(|(batch, _)| keep(batch));
+        let mut heads = std::mem::take(&mut self.heads).into_vec();
+        heads.iter_mut().for_each(|head| keep(&mut head.place));
+        self.heads = heads.into();
     }
 }
 
@@ -291,7 +301,7 @@ mod tests {
     fn many() -> Vec<Placed> {
         let of = |n: usize| {
             let scattered = n * 7919 % 10_007;
-            let row = if n % 100 == 0 { 400_000 } else { 4_000 };
+            let row = if n.is_multiple_of(100) { 400_000 } else { 4_000 };
             placed(1 + (scattered % 3) as u32, ["ada", "bo", "cy"][n % 3], (scattered % 50) as i64, scattered, row)
         };
         (0..10_007).map(of).collect()
@@ -306,30 +316,36 @@ mod tests {
             assert_eq!(spill.parts.len(), parts, "{count}");
             expected.sort_by(|a, b| a.order().cmp(&b.order()));
             let mut merge = spill.merge().unwrap();
+            let mut forgotten = 0;
             let (mut wanted, mut rows, mut days) = (Vec::new(), Vec::new(), Vec::new());
             let mut gathered = |merge: &mut Merge, wanted: &mut Vec<Place>| {
                 rows.push(merge.gather(wanted).unwrap());
             };
-            while let Some(place) = merge.next().unwrap() {
-                let seen = merge.seen(place).unwrap();
+            while let Some(seen) = merge.peek() {
+                // Whole batches are not wanted.
+                let is_wanted = expected[days.len()].activity.user_id != "bo";
+                assert_eq!(seen.activity_id, expected[days.len()].activity.activity_id);
                 days.push(seen.day);
-                // Some are not wanted.
-                if seen.activity_id.ends_with('7') {
-                    continue;
-                }
-                wanted.push(place);
                 if wanted.len() == 700 {
                     gathered(&mut merge, &mut wanted);
+                }
+                let place = merge.next().unwrap().unwrap();
+                wanted.extend(is_wanted.then_some(place));
+                if days.len().is_multiple_of(300) {
+                    let read = merge.batches.len();
+                    merge.forget_all_but(&mut wanted);
+                    forgotten += read - merge.batches.len();
                 }
             }
             if !wanted.is_empty() {
                 gathered(&mut merge, &mut wanted);
             }
             assert_eq!(days, expected.iter().map(|placed| placed.day).collect::<Vec<_>>());
-            expected.retain(|placed| !placed.activity.activity_id.ends_with('7'));
+            expected.retain(|placed| placed.activity.user_id != "bo");
             let expected: Vec<Activity> = expected.into_iter().map(|placed| *placed.activity).collect();
             let whole = concat_batches(&SCHEMA, &rows).unwrap();
             assert_eq!(whole, to_batch(&expected).unwrap(), "{count}");
+            assert_eq!(forgotten > 0, count > 1_000, "{count}");
         }
     }
 }

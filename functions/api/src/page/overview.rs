@@ -37,6 +37,8 @@ pub struct Overview {
     /// What it is about, in a few words each.
     facts: Vec<String>,
     findings: Vec<Finding>,
+    /// Whether they are those of the teams of whoever asks only.
+    own_only: bool,
     /// Why there are none, if so.
     silence: &'static str,
     tiles: Vec<Tile>,
@@ -132,6 +134,7 @@ impl Overview {
         Self {
             facts: facts(&frame, &group, noun, parts.len()),
             findings,
+            own_only: !evidence.group().is_own(),
             silence,
             tiles: register.insights().map(tile).collect(),
             leading: leading(register)
@@ -205,6 +208,7 @@ impl Overview {
                 section aria-label="Findings" class="findings" {
                     @if self.findings.is_empty() { p class="say" { (self.silence) } }
                     (words::findings(frame, &self.findings, FINDINGS_SHOWN))
+                    @if self.own_only && !self.findings.is_empty() { p class="quiet" { "What stands out in other teams is told to themselves." } }
                 }
                 (self.figures())
                 (self.cards())
