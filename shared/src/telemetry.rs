@@ -11,6 +11,7 @@ use std::{
     time::Instant,
 };
 
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use tracing_subscriber::EnvFilter;
 
 /// Starts JSON logging for a function. `RUST_LOG` sets the level; the default is `info`.
@@ -118,6 +119,19 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
+/// Why a request to AWS failed, in one line: the service's code and words, and by which id its support finds the request; or
+/// why no answer came.
+pub fn said<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: Error + ProvideErrorMetadata + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let Some(code) = error.code() else { return chain(error) };
+    let message = error.message().map(|message| format!(": {message}")).unwrap_or_default();
+    let request = error.meta().extra("aws_request_id").map(|id| format!(" (request {id})")).unwrap_or_default();
+    format!("{code}{message}{request}")
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -126,6 +140,24 @@ mod tests {
     };
 
     use super::*;
+
+    #[test]
+    fn what_aws_says_is_said_once_with_the_id_of_the_request() {
+        use aws_sdk_s3::error::ErrorMetadata;
+        let refused = |metadata: ErrorMetadata| {
+            let error = aws_sdk_s3::operation::get_object::GetObjectError::generic(metadata);
+            said(&SdkError::service_error(error, ()))
+        };
+        let metadata = || ErrorMetadata::builder().code("AccessDenied").message("not yours");
+        assert_eq!(refused(metadata().build()), "AccessDenied: not yours");
+        assert_eq!(
+            refused(metadata().custom("aws_request_id", "8R2").build()),
+            "AccessDenied: not yours (request 8R2)"
+        );
+        let silent: SdkError<aws_sdk_s3::operation::get_object::GetObjectError> =
+            SdkError::timeout_error(io::Error::other("after 3 s"));
+        assert_eq!(said(&silent), "request has timed out: after 3 s");
+    }
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);

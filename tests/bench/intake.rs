@@ -70,7 +70,8 @@ fn run(contender: &mut Command) -> anyhow::Result<Run> {
 
 fn own(contender: &str, url: &str) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args([contender, url]);
+    // As template.yaml has it.
+    command.args([contender, url]).env("MALLOC_ARENA_MAX", "1");
     Ok(command)
 }
 

@@ -5,12 +5,12 @@
 
 use aws_sdk_dynamodb::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     types::AttributeValue,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use shared::time::Generation;
+use shared::{telemetry::said, time::Generation};
 
 use crate::{record::Versions, watermark::Watermark};
 
@@ -169,5 +169,5 @@ fn storage<E>(action: &'static str, error: SdkError<E>) -> LeaseError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
-    LeaseError::Storage { action, reason: DisplayErrorContext(error).to_string() }
+    LeaseError::Storage { action, reason: said(&error) }
 }

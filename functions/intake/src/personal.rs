@@ -3,12 +3,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata};
+use aws_sdk_secretsmanager::Client;
 use shared::{
     deployment::variable,
     lake::{Entity, Sha256},
     pseudonym::{PseudonymKey, ShortKey, pseudonym},
-    telemetry::chain,
+    telemetry::said,
 };
 
 use crate::{
@@ -39,11 +39,8 @@ pub enum PseudonymKeyError {
 pub async fn key_from_env() -> Result<Option<PseudonymKey>, PseudonymKeyError> {
     let Ok(arn) = variable("PSEUDONYM_SECRET_ARN") else { return Ok(None) };
     let client = Client::new(&aws_config::load_from_env().await);
-    let answer = client.get_secret_value().secret_id(arn).send().await.map_err(|error| {
-        // Its own debugging output would show what was answered.
-        let service = error.code().zip(error.message()).map(|(code, message)| format!("{code}: {message}"));
-        PseudonymKeyError::Secret(service.unwrap_or_else(|| chain(&error)))
-    })?;
+    let answer = client.get_secret_value().secret_id(arn).send().await;
+    let answer = answer.map_err(|error| PseudonymKeyError::Secret(said(&error)))?;
     let text = answer.secret_string.ok_or_else(|| PseudonymKeyError::Secret("it is binary".to_owned()))?;
     Ok(Some(PseudonymKey::new(text.as_bytes())?))
 }

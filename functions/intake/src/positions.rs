@@ -11,13 +11,16 @@ use std::{
 
 use aws_sdk_dynamodb::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     primitives::Blob,
     types::AttributeValue,
 };
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt, stream};
-use shared::time::{Generation, LocalDay};
+use shared::{
+    telemetry::said,
+    time::{Generation, LocalDay},
+};
 
 use crate::keys::Digest;
 
@@ -41,7 +44,7 @@ pub struct PositionsError {
 
 impl PositionsError {
     fn new<E: std::error::Error + ProvideErrorMetadata + 'static>(action: &'static str, error: SdkError<E>) -> Self {
-        Self { action, reason: DisplayErrorContext(error).to_string() }
+        Self { action, reason: said(&error) }
     }
 }
 

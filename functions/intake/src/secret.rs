@@ -2,9 +2,9 @@
 
 use std::{fmt, path::PathBuf};
 
-use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata};
+use aws_sdk_secretsmanager::Client;
 use serde::Deserialize;
-use shared::telemetry::chain;
+use shared::telemetry::said;
 
 use crate::address::{Address, AddressError, Login};
 
@@ -68,12 +68,12 @@ impl Source {
         let address = match &self.secret {
             None => self.url.parse()?,
             Some((client, arn)) => {
-                let answer = client.get_secret_value().secret_id(arn).send().await.map_err(|error| {
-                    // Its own debugging output would show what was answered.
-                    let service = error.code().zip(error.message()).map(|(code, message)| format!("{code}: {message}"));
-                    let reason = service.unwrap_or_else(|| chain(&error));
-                    LocationError::Unavailable { arn: arn.clone(), reason }
-                })?;
+                let answer = client
+                    .get_secret_value()
+                    .secret_id(arn)
+                    .send()
+                    .await
+                    .map_err(|error| LocationError::Unavailable { arn: arn.clone(), reason: said(&error) })?;
                 let answer: Option<String> = answer.secret_string;
                 let content = answer.ok_or_else(|| wrong(arn, "is binary"))?;
                 apply(&self.url, arn, &content)?
@@ -216,7 +216,7 @@ mod tests {
         ] {
             let error = apply(url, "the-arn", secret).unwrap_err();
             assert!(error.to_string().contains(said), "{error}");
-            assert!(!format!("{error:?} {}", chain(&error)).contains("geheim"), "{error:?}");
+            assert!(!format!("{error:?} {}", shared::telemetry::chain(&error)).contains("geheim"), "{error:?}");
         }
     }
 

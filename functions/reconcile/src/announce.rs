@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use aws_sdk_eventbridge::{Client, error::DisplayErrorContext, types::PutEventsRequestEntry};
-use shared::{event::OBJECT_CREATED, lake::LakeKey};
+use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
+use shared::{event::OBJECT_CREATED, lake::LakeKey, telemetry::said};
 
 /// Who announces. The rules of `template.yaml` listen to it as they listen to S3.
 const SOURCE: &str = "wastewalk";
@@ -46,7 +46,7 @@ impl EventBridge {
             PutEventsRequestEntry::builder().source(SOURCE).detail_type(OBJECT_CREATED).detail(detail).build()
         };
         let put = self.client.put_events().set_entries(Some(details.iter().map(entry).collect())).send().await;
-        let put = put.map_err(|error| DisplayErrorContext(error).to_string())?;
+        let put = put.map_err(|error| said(&error))?;
         let refused = put.entries().iter().map(|entry| {
             let code = entry.error_code()?;
             Some(format!("{code}: {}", entry.error_message().unwrap_or_default()))

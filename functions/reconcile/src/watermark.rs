@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     types::AttributeValue,
 };
-use shared::{annotator::Logic, time::Generation};
+use shared::{annotator::Logic, telemetry::said, time::Generation};
 
 /// Why the watermark could not be read or moved.
 #[derive(Debug, thiserror::Error)]
@@ -73,5 +73,5 @@ fn storage<E>(action: &'static str, error: SdkError<E>) -> WatermarkError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
-    WatermarkError::Storage { action, reason: DisplayErrorContext(error).to_string() }
+    WatermarkError::Storage { action, reason: said(&error) }
 }

@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, bail};
 use api::Api;
-use aws_sdk_cloudformation::{
-    Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata},
-};
+use aws_sdk_cloudformation::{Client, error::ProvideErrorMetadata};
 use chrono_tz::Tz;
 use clap::Args;
 use intake::{
@@ -18,6 +15,7 @@ use intake::{
 };
 use shared::{
     annotator::Register, contribution::ContributionStore, deployment::Deployment, lake::Lake, settings::LogicSettings,
+    telemetry::said,
 };
 
 /// A deployment instead of a folder.
@@ -122,7 +120,7 @@ impl Named {
                     "there is no stack `{name}` in this account and region; `aws cloudformation list-stacks` lists them"
                 )
             }
-            Err(error) => bail!("CloudFormation could not describe the stack `{name}`: {}", DisplayErrorContext(error)),
+            Err(error) => bail!("CloudFormation could not describe the stack `{name}`: {}", said(&error)),
         };
         let stack = described.stacks.unwrap_or_default().into_iter().next();
         let stack = stack.with_context(|| format!("CloudFormation says nothing of the stack `{name}`"))?;

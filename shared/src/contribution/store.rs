@@ -17,7 +17,7 @@ use std::{
 
 use aws_sdk_dynamodb::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     primitives::Blob,
     types::{AttributeValue, DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest},
 };
@@ -26,6 +26,7 @@ use super::{Contribution, Extent, LogicRecord, Scope};
 use crate::{
     annotator::Logic,
     lake::{Partition, Sha256},
+    telemetry::said,
     time::{Generation, LocalDay, Malformed},
 };
 
@@ -57,7 +58,7 @@ fn storage<E>(action: &'static str, error: SdkError<E>) -> StoreError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
-    StoreError::Storage { action, reason: DisplayErrorContext(error).to_string() }
+    StoreError::Storage { action, reason: said(&error) }
 }
 
 /// Which generation of a day is current under a logic. The only thing in the table that is ever updated in place.

@@ -15,7 +15,7 @@ use std::{
 
 use aws_sdk_s3::{
     Client,
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
+    error::{ProvideErrorMetadata, SdkError},
     primitives::{ByteStream, ByteStreamError},
     types::MetadataDirective,
 };
@@ -24,7 +24,10 @@ use tempfile::NamedTempFile;
 pub use digest::{HashingWriter, Sha256};
 pub use key::{Entity, LakeKey, Partition};
 
-use crate::{telemetry::Traffic, time::Malformed};
+use crate::{
+    telemetry::{Traffic, said},
+    time::Malformed,
+};
 
 /// No reader decodes an object larger than this, in bytes: more than a day of any organisation, less than a
 /// function's disk.
@@ -64,7 +67,7 @@ impl LakeError {
         key: impl ToString,
         error: SdkError<E>,
     ) -> Self {
-        Self::Storage { action, key: key.to_string(), reason: DisplayErrorContext(error).to_string() }
+        Self::Storage { action, key: key.to_string(), reason: said(&error) }
     }
 }
 
