@@ -355,14 +355,17 @@ impl Withheld {
         let hidden = hidden || (question.figure.is_some() && !group.is_own());
         let hidden = hidden || (question.part.is_some() && !tells_breakdown(insight, &group));
         // Which rows are listed must not depend on which of the insight's figures they are listed of.
-        let judged: Vec<String> = insight.ratio().columns().chain(columns).cloned().collect();
+        let own: Vec<String> = insight.ratio().columns().cloned().collect();
+        let judged = [&own, columns].concat();
         let kinds = hidden_kinds(&group, &judged);
         let told: BTreeSet<&String> = group.cells().filter_map(|cell| cell.key.stereotype.as_ref()).collect();
         // Whether there is a kind at all is told with its rows.
         if hidden || question.stereotype.as_ref().is_some_and(|kind| kinds.contains(kind) || !told.contains(kind)) {
             return Err(ApiError::TooFewPeople(question.request.scope.clone()));
         }
-        Ok(Self { days: group.hidden_days(&judged), kinds, veil: evidence.veil.clone(), of_members: true })
+        let mut days = group.hidden_days(&judged);
+        days.extend(group.hidden_days(&own));
+        Ok(Self { days, kinds, veil: evidence.veil.clone(), of_members: true })
     }
 
     /// An activity with what may be said of it.
