@@ -35,7 +35,7 @@ use crate::{
 const HELD_BYTES: usize = 32 * 1024 * 1024;
 /// Rows that are read of a part at a time while the parts are merged, and the bytes of them, whichever is reached first.
 const READ_ROWS: usize = 512;
-const READ_BYTES: usize = 256 * 1024;
+const READ_BYTES: usize = 64 * 1024;
 
 const DAY: &str = "day";
 
