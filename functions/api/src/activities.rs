@@ -6,7 +6,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use shared::{
-    annotator::declaration::{Denominator, Insight, Ratio, Units},
+    annotator::{
+        Register,
+        declaration::{Denominator, Insight, Ratio, Units},
+    },
     column::{Columns, NoSuchColumn},
     contribution::{Cell, Shown},
     lake::Sha256,
@@ -268,7 +271,7 @@ pub async fn page(api: &Api, insight: &Insight, question: &Question, evidence: &
     if cursor.as_ref().is_some_and(|cursor| cursor.of != identity) {
         return Err(ApiError::CursorExpired);
     }
-    let withheld = Withheld::of(evidence, insight, question, &columns)?;
+    let withheld = Withheld::of((&api.register, evidence), insight, question, &columns)?;
     let wanted = |cell: &&Cell| question.stereotype.is_none() || cell.key.stereotype == question.stereotype;
     let sum_on = |day: &LocalDay| -> i64 {
         let cells = evidence.days.get(day).into_iter().flat_map(|day| &day.by_stereotype).filter(wanted);
@@ -340,7 +343,12 @@ struct Withheld {
 impl Withheld {
     /// # Errors
     /// If what is asked for is hidden as a whole.
-    fn of(evidence: &Evidence, insight: &Insight, question: &Question, columns: &[String]) -> Result<Self, ApiError> {
+    fn of(
+        (register, evidence): (&Register, &Evidence),
+        insight: &Insight,
+        question: &Question,
+        columns: &[String],
+    ) -> Result<Self, ApiError> {
         let group = evidence.group();
         if group.quorum.asks_nothing() {
             return Ok(Self::default());
@@ -353,7 +361,7 @@ impl Withheld {
         let hidden = group.figure(insight, group.cells()).status == Status::Hidden || of(columns) == Status::Hidden;
         // What is beside a figure is told of one's own only.
         let hidden = hidden || (question.figure.is_some() && !group.is_own());
-        let hidden = hidden || (question.part.is_some() && !tells_breakdown(insight, &group));
+        let hidden = hidden || (question.part.is_some() && !tells_breakdown(register, &group));
         // Which rows are listed must not depend on which of the insight's figures they are listed of.
         let own: Vec<String> = insight.ratio().columns().cloned().collect();
         let judged = [&own, columns].concat();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::{
     annotator::{
         Register,
-        declaration::{Aggregate, Beside, Insight, NamedPart, SECONDS, Units},
+        declaration::{Aggregate, Beside, Insight, SECONDS, Units},
     },
     contribution::Cell,
 };
@@ -127,7 +127,7 @@ impl Answer {
         let hidden = figure.status == Status::Hidden;
         let (by_stereotype, hidden_kinds) =
             if hidden { (Vec::new(), 0) } else { by_stereotype(insight, group, pace.as_ref()) };
-        let told = measurable && tells_breakdown(insight, group);
+        let told = measurable && !insight.breakdown.is_empty() && tells_breakdown(register, group);
         let parts = if told { breakdown(&insight.breakdown, computed(insight, group)) } else { Vec::new() };
         Self {
             id: insight.id.clone(),
@@ -151,11 +151,11 @@ impl Answer {
     }
 }
 
-/// Whether what an insight consists of is told, to whoever asks: of one's own, or where everybody whom each part is about is enough
-/// people, of an organisation besides one's own team.
-pub(crate) fn tells_breakdown(insight: &Insight, group: &Group) -> bool {
-    let is_large = |part: &NamedPart| group.hidden_parts(|_, _| Some(()), &part.columns).is_empty();
-    group.is_own() || insight.breakdown.iter().all(is_large)
+/// Whether what an insight consists of is told to whoever asks: of one's own team and of the organisation, where no insight is
+/// hidden. Its parts are what others say, and those are judged by whom they are about.
+pub(crate) fn tells_breakdown(register: &Register, group: &Group) -> bool {
+    let is_told = |insight: &Insight| group.figure(insight, group.cells()).status != Status::Hidden;
+    group.quorum.asks_nothing() || (group.tells_parts() && register.insights().all(is_told))
 }
 
 /// The cells whose logic has what the insight's own figure is computed from.

@@ -70,6 +70,11 @@ impl<'a> Division<'a> {
         breakdown(&insight.breakdown, self.cells.iter().copied())
     }
 
+    /// Whether it is hidden from whoever asks, whatever the insight.
+    pub fn is_hidden(&self) -> bool {
+        self.hidden
+    }
+
     /// Who worked in it; `None` where it is hidden.
     pub fn people(&self) -> Option<usize> {
         let people = self.cells.iter().map(|cell| &cell.people).collect::<People>().len();

@@ -46,10 +46,10 @@ impl Status {
 pub struct Figure {
     /// Whether the rows can tell.
     pub status: Status,
-    /// Why none can: the most frequent reason.
+    /// Why none can: the most frequent reason. To whom reasons are not told with how many, also why some cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Every reason why rows cannot tell, with how many.
+    /// Every reason why rows cannot tell, with how many; empty for members, as it may be one row of a hidden kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, openapi::Extent>)]
     pub reasons: BTreeMap<String, Extent>,
@@ -149,11 +149,14 @@ impl Figure {
             Denominator::None => None,
         };
         let measurable = reason.is_none();
+        let tells_all = grounds.quorum.asks_nothing();
+        let least_known = || (status == Status::Partial && !tells_all).then(|| most_frequent(least));
+        let reason = reason.or_else(least_known);
         let first = columns.first().and_then(|column| measures.get(column)).unwrap_or(&nothing);
         Self {
             status,
             reason,
-            reasons: least.reasons.clone(),
+            reasons: if tells_all { least.reasons.clone() } else { BTreeMap::new() },
             numerator: measurable.then_some(numerator),
             denominator: denominator.filter(|_| measurable),
             ratio: denominator.filter(|_| measurable).and_then(|denominator| quotient(numerator, denominator)),

@@ -194,7 +194,7 @@ fn silence(register: &Register, settings: &Settings, evidence: &Evidence) -> &'s
                 continue;
             }
             if !group.is_own() {
-                why = "Something here is past its threshold. How many hours a sprint that is is told of one’s own team only.";
+                why = "Something here is past its threshold. How many hours a sprint that is is told with the figures of one’s own team.";
                 continue;
             }
             if answer.recoverable.or(answer.hours_per_sprint).is_none() {

@@ -217,6 +217,28 @@ fn what_is_not_among_the_teams_or_sprints_of_the_range_is_not_told_alone() {
 }
 
 #[test]
+fn neither_parts_nor_reasons_tell_what_an_insight_or_a_kind_that_is_hidden_comes_to() {
+    let people = people(&[("a", 8), ("b", 8)]);
+    let mut rows = worked(&people, &["2026-01-05", "2026-01-06"]);
+    let waste = |rows: &[Row], scope: &str| {
+        let seen = seen_by(&member("a0"), scope, rows, &borrowed(&people), &[]).unwrap();
+        let register = register();
+        let waste = register.insights().find(|insight| insight.id == "waste").unwrap();
+        !Answer::of(&register, waste, &seen.group()).breakdown.is_empty()
+    };
+    assert!(waste(&rows, "org") && waste(&rows, "team:a") && !waste(&rows, "team:b"));
+    for row in rows.iter_mut().filter(|row| row.person == "b1" || row.person == "b2") {
+        *row = row.clone().planning(HOUR);
+    }
+    assert!(!waste(&rows, "org") && waste(&rows, "team:a"), "planning of two");
+    rows[0] = rows[0].clone().unknown();
+    let seen = seen_by(&member("a0"), "team:a", &rows, &borrowed(&people), &[]).unwrap();
+    let figure = insight(|insight| seen.group().figure(insight, seen.group().cells()));
+    assert_eq!((figure.status, figure.reasons.len()), (Status::Partial, 0));
+    assert_eq!(figure.reason.as_deref(), Some("automatable_not_stated"));
+}
+
+#[test]
 fn a_change_to_date_is_not_told_where_days_of_that_week_are_hidden() {
     let people = people(&[("a", 8)]);
     // On Tuesday one, on Thursday six, who are hidden with them.

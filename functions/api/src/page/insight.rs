@@ -69,7 +69,10 @@ impl InsightPage {
     ) -> Self {
         let group = evidence.group();
         let shown = granularity.unwrap_or_else(|| Granularity::fitting(&group));
-        let parts = divisions(evidence);
+        let mut parts = divisions(evidence);
+        if parts.iter().all(Division::is_hidden) {
+            parts.clear();
+        }
         let noun = part_noun(&evidence.scope);
         let answer = Answer::of(register, insight, &group);
         let (spread_noun, spreads) = spreads(register, insight, &group);

@@ -128,11 +128,14 @@ impl Overview {
             days: division.days,
             complete: division.complete,
         };
-        let parts: Vec<Part> = divisions(evidence).into_iter().map(part).collect();
+        let parts = divisions(evidence);
+        let count = parts.len();
+        let none_is_told = parts.iter().all(Division::is_hidden);
+        let parts: Vec<Part> = parts.into_iter().filter(|_| !none_is_told).map(part).collect();
         let noun = part_noun(&evidence.scope);
         let (findings, silence) = findings_or_why_not(register, settings, evidence);
         Self {
-            facts: facts(&frame, &group, noun, parts.len()),
+            facts: facts(&frame, &group, noun, count),
             findings,
             own_only: !evidence.group().is_own(),
             silence,

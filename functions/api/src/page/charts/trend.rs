@@ -3,6 +3,7 @@ use shared::{annotator::declaration::Units, time::LocalDay};
 
 use super::{pc, scale};
 use crate::{
+    figure::Status,
     page::{frame::Frame, text},
     selection::Range,
     trend::{Course, Marker, Period, Series},
@@ -142,7 +143,13 @@ pub fn trend(line: Line<'_>) -> Markup {
     let older = earlier.map(|series| beside(series, periods)).unwrap_or_default();
     let all: Vec<Period> = periods.iter().chain(older.iter().copied().flatten()).cloned().collect();
     let Some((low, high)) = bounds(&all) else {
-        return html! { p class="quiet" { "There is no " (noun) " to draw." } };
+        let hidden = periods.iter().any(|period| period.figure.status == Status::Hidden);
+        return html! {
+            p class="quiet" {
+                @if hidden { "No " (noun) " is shown: too few people, or of a group that is told as a whole only." }
+                @else { "There is no " (noun) " to draw." }
+            }
+        };
     };
     let factor = text::factor(units);
     let (low, high, step) = scale(
