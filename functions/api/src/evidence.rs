@@ -404,7 +404,10 @@ fn less<'a>(whole: &Days, teams: impl Iterator<Item = &'a Days> + Clone, registe
         let left = |(key, (whole, parts)): (&CellKey, (Vec<&Cell>, Vec<&Cell>))| {
             Cell::rest(key.clone(), &whole, &parts, columns.keys().copied())
         };
-        let cells: Vec<Cell> = kinds.into_iter().map(left).filter(|cell| cell.total.rows > 0).collect();
+        let rows = |cells: &[&Cell]| cells.iter().map(|cell| cell.total.rows).sum::<i64>();
+        // Of most kinds nothing is left, and to join the people of a thousand teams takes its time.
+        let is_left = |(_, (whole, parts)): &(&CellKey, (Vec<&Cell>, Vec<&Cell>))| rows(whole) > rows(parts);
+        let cells: Vec<Cell> = kinds.into_iter().filter(is_left).map(left).collect();
         if !cells.is_empty() {
             rest.insert(*day, Contribution { by_stereotype: cells, ..Contribution::default() });
         }
