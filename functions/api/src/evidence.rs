@@ -456,7 +456,8 @@ pub(crate) fn within(mut days: Days, sprint: Option<&str>) -> Days {
     days
 }
 
-fn by_day(days: &Days) -> impl Iterator<Item = (LocalDay, &Cell)> + Clone {
+/// Every cell of some days, by kind of activity, with its day.
+pub(crate) fn by_day(days: &Days) -> impl Iterator<Item = (LocalDay, &Cell)> + Clone {
     days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(|cell| (*day, cell)))
 }
 

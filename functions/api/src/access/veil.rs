@@ -12,7 +12,11 @@ use super::{
     sight::Member,
     suppression::{Part, hidden, hidden_by, hidden_days},
 };
-use crate::{directory::Directory, evidence::Days, selection::Range};
+use crate::{
+    directory::Directory,
+    evidence::{Days, by_day},
+    selection::Range,
+};
 
 /// What is hidden of a selection. The default hides nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -120,13 +124,11 @@ impl TeamDays<'_> {
     pub fn hidden_sprints(&self, quorum: &Quorum, columns: &[String]) -> BTreeSet<String> {
         let listed: BTreeSet<&String> =
             self.directory.sprints_beside(self.range, Some(self.id)).map(|(id, _)| id).collect();
-        let by_day =
-            || self.days.iter().flat_map(|(day, adds)| adds.by_stereotype.iter().map(move |cell| (*day, cell)));
         let by_sprint = |cell: &'_ Cell| cell.key.sprint.clone().filter(|sprint| listed.contains(sprint));
-        let hidden_days = hidden_days(by_day(), columns, quorum);
-        let mut hidden = hidden_by(by_day().map(|(_, cell)| (by_sprint(cell), cell)), columns, quorum);
+        let hidden_days = hidden_days(by_day(self.days), columns, quorum);
+        let mut hidden = hidden_by(by_day(self.days).map(|(_, cell)| (by_sprint(cell), cell)), columns, quorum);
         let on_hidden_days =
-            by_day().filter(|(day, _)| hidden_days.contains(day)).map(|(_, cell)| (by_sprint(cell), cell));
+            by_day(self.days).filter(|(day, _)| hidden_days.contains(day)).map(|(_, cell)| (by_sprint(cell), cell));
         hidden.extend(hidden_by(on_hidden_days, columns, quorum));
         hidden.into_iter().flatten().collect()
     }
