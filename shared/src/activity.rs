@@ -3,17 +3,17 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch},
+    array::{
+        ArrayBuilder, ArrayRef, BooleanBuilder, Int8Builder, Int64Builder, RecordBatch, StringBuilder,
+        TimestampMicrosecondBuilder,
+    },
     datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    column::{flags, instants, integers, ratings, text},
-    lake::parquet_file::timestamp,
-};
+use crate::lake::parquet_file::timestamp;
 
 /// Whether the source knows when on its day an activity happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -159,30 +159,109 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 
 /// `rows` as a record batch with [`SCHEMA`], in the order given.
 pub fn to_batch(rows: &[Activity]) -> Result<RecordBatch, ArrowError> {
-    let columns: Vec<ArrayRef> = vec![
-        text(rows.iter().map(|row| Some(row.activity_id.as_str()))),
-        text(rows.iter().map(|row| Some(row.user_id.as_str()))),
-        text(rows.iter().map(|row| row.team_id.as_deref())),
-        text(rows.iter().map(|row| row.sprint_id.as_deref())),
-        text(rows.iter().map(|row| row.project_id.as_deref())),
-        instants(rows.iter().map(|row| row.sprint_starts_at)),
-        instants(rows.iter().map(|row| row.sprint_ends_at)),
-        instants(rows.iter().map(|row| row.sprint_released_at)),
-        text(rows.iter().map(|row| Some(row.stereotype_code.as_str()))),
-        text(rows.iter().map(|row| row.stereotype_name.as_deref())),
-        text(rows.iter().map(|row| row.claimed_category.as_deref())),
-        flags(rows.iter().map(|row| row.claimed_automatable)),
-        instants(rows.iter().map(|row| Some(row.started_at))),
-        instants(rows.iter().map(|row| Some(row.ended_at))),
-        text(rows.iter().map(|row| Some(row.clock.as_str()))),
-        integers(rows.iter().map(|row| Some(row.duration_seconds))),
-        flags(rows.iter().map(|row| row.marked_in_sprint)),
-        integers(rows.iter().map(|row| row.out_of_sprint_seconds)),
-        ratings(rows.iter().map(|row| row.rating)),
-        text(rows.iter().map(|row| Some(row.time_zone.as_str()))),
-        text(rows.iter().map(|row| row.note.as_deref())),
-        instants(rows.iter().map(|row| row.updated_at)),
-        text(rows.iter().map(|row| Some(row.source_row.as_str()))),
-    ];
-    RecordBatch::try_new(SCHEMA.clone(), columns)
+    let mut batch = ActivityBuilder::default();
+    rows.iter().for_each(|row| batch.append(row));
+    batch.finish()
+}
+
+/// Makes record batches with [`SCHEMA`] of one activity after the other.
+#[derive(Debug, Default)]
+pub struct ActivityBuilder {
+    activity_id: StringBuilder,
+    user_id: StringBuilder,
+    team_id: StringBuilder,
+    sprint_id: StringBuilder,
+    project_id: StringBuilder,
+    sprint_starts_at: TimestampMicrosecondBuilder,
+    sprint_ends_at: TimestampMicrosecondBuilder,
+    sprint_released_at: TimestampMicrosecondBuilder,
+    stereotype_code: StringBuilder,
+    stereotype_name: StringBuilder,
+    claimed_category: StringBuilder,
+    claimed_automatable: BooleanBuilder,
+    started_at: TimestampMicrosecondBuilder,
+    ended_at: TimestampMicrosecondBuilder,
+    clock: StringBuilder,
+    duration_seconds: Int64Builder,
+    marked_in_sprint: BooleanBuilder,
+    out_of_sprint_seconds: Int64Builder,
+    rating: Int8Builder,
+    time_zone: StringBuilder,
+    note: StringBuilder,
+    updated_at: TimestampMicrosecondBuilder,
+    source_row: StringBuilder,
+}
+
+impl ActivityBuilder {
+    /// Activities since the last batch.
+    pub fn len(&self) -> usize {
+        self.duration_seconds.len()
+    }
+
+    /// Whether there are none since the last batch.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends one.
+    pub fn append(&mut self, activity: &Activity) {
+        let micros = |at: DateTime<Utc>| at.timestamp_micros();
+        self.activity_id.append_value(&activity.activity_id);
+        self.user_id.append_value(&activity.user_id);
+        self.team_id.append_option(activity.team_id.as_deref());
+        self.sprint_id.append_option(activity.sprint_id.as_deref());
+        self.project_id.append_option(activity.project_id.as_deref());
+        self.sprint_starts_at.append_option(activity.sprint_starts_at.map(micros));
+        self.sprint_ends_at.append_option(activity.sprint_ends_at.map(micros));
+        self.sprint_released_at.append_option(activity.sprint_released_at.map(micros));
+        self.stereotype_code.append_value(&activity.stereotype_code);
+        self.stereotype_name.append_option(activity.stereotype_name.as_deref());
+        self.claimed_category.append_option(activity.claimed_category.as_deref());
+        self.claimed_automatable.append_option(activity.claimed_automatable);
+        self.started_at.append_value(micros(activity.started_at));
+        self.ended_at.append_value(micros(activity.ended_at));
+        self.clock.append_value(activity.clock.as_str());
+        self.duration_seconds.append_value(activity.duration_seconds);
+        self.marked_in_sprint.append_option(activity.marked_in_sprint);
+        self.out_of_sprint_seconds.append_option(activity.out_of_sprint_seconds);
+        self.rating.append_option(activity.rating);
+        self.time_zone.append_value(&activity.time_zone);
+        self.note.append_option(activity.note.as_deref());
+        self.updated_at.append_option(activity.updated_at.map(micros));
+        self.source_row.append_value(&activity.source_row);
+    }
+
+    /// The activities since the last batch.
+    ///
+    /// # Errors
+    /// None that is known: every column is as [`SCHEMA`] has it.
+    pub fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
+        let instants = |column: &mut TimestampMicrosecondBuilder| Arc::new(column.finish().with_timezone("UTC"));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.activity_id.finish()),
+            Arc::new(self.user_id.finish()),
+            Arc::new(self.team_id.finish()),
+            Arc::new(self.sprint_id.finish()),
+            Arc::new(self.project_id.finish()),
+            instants(&mut self.sprint_starts_at),
+            instants(&mut self.sprint_ends_at),
+            instants(&mut self.sprint_released_at),
+            Arc::new(self.stereotype_code.finish()),
+            Arc::new(self.stereotype_name.finish()),
+            Arc::new(self.claimed_category.finish()),
+            Arc::new(self.claimed_automatable.finish()),
+            instants(&mut self.started_at),
+            instants(&mut self.ended_at),
+            Arc::new(self.clock.finish()),
+            Arc::new(self.duration_seconds.finish()),
+            Arc::new(self.marked_in_sprint.finish()),
+            Arc::new(self.out_of_sprint_seconds.finish()),
+            Arc::new(self.rating.finish()),
+            Arc::new(self.time_zone.finish()),
+            Arc::new(self.note.finish()),
+            instants(&mut self.updated_at),
+            Arc::new(self.source_row.finish()),
+        ];
+        RecordBatch::try_new(SCHEMA.clone(), columns)
+    }
 }

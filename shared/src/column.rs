@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Int8Builder, Int64Array, Int64Builder, RecordBatch,
-    StringArray, StringBuilder, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Int64Array, Int64Builder, RecordBatch, StringArray,
+    StringBuilder, TimestampMicrosecondArray, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, Utc};
@@ -33,13 +33,6 @@ pub fn integers(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
 /// A column of yes, no and unknown.
 pub fn flags(values: impl Iterator<Item = Option<bool>>) -> ArrayRef {
     let mut builder = BooleanBuilder::new();
-    values.for_each(|value| builder.append_option(value));
-    Arc::new(builder.finish())
-}
-
-/// A column of ratings, 1 to 5.
-pub fn ratings(values: impl Iterator<Item = Option<i8>>) -> ArrayRef {
-    let mut builder = Int8Builder::new();
     values.for_each(|value| builder.append_option(value));
     Arc::new(builder.finish())
 }

@@ -120,7 +120,7 @@ async fn fits(mapping: &Mapping, address: &Address, snapshot: &mut Snapshot) -> 
 async fn looked_at(read: &Fitted, snapshot: &mut Snapshot) -> Result<Vec<Record>, IntakeError> {
     // The SELECT may end with a comment.
     let few = format!("SELECT * FROM (\n{}\n) AS looked_at LIMIT {LOOKED_AT}", read.select);
-    Ok(snapshot.records(&few, read.names()).try_collect().await?)
+    Ok(snapshot.records(&few, read.names.clone()).try_collect().await?)
 }
 
 /// How each section of the mapping reads the source.

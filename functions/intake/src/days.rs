@@ -1,26 +1,33 @@
 //! Sorting any number of activities into days, and sealing each day as one file.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::mpsc::{SyncSender, sync_channel},
+    thread,
+};
 
-use chrono::{DateTime, Utc};
+use arrow::array::RecordBatch;
 use parquet::errors::ParquetError;
 use shared::{
-    activity::{Activity, SCHEMA},
+    activity::SCHEMA,
+    column::Columns,
     lake::{Entity, Sealed, parquet_file::Writer},
     time::LocalDay,
 };
 
 use crate::{
-    keys::Claims,
+    keys::{Claims, Owners},
+    placed::{Codec, Placed, Written},
     positions::Positions,
-    sort::SortError,
-    spill::{Merge, Place, Spill},
+    sort::{Items, SortError, Sorted, Sorter},
     translate::Rejected,
 };
 
 /// Activities that become one batch of a file, and the bytes of text in them, whichever is reached first.
 const BATCH: usize = 4_096;
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of activities that are sorted in memory at a time.
+const SORTED_IN_MEMORY: usize = 32 * 1024 * 1024;
 
 /// The days could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -35,23 +42,9 @@ pub enum DaysError {
     /// Nobody wants the result any more.
     #[error("the run was stopped")]
     Stopped,
-}
-
-/// An activity on its way to its day.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Placed {
-    /// Its local day.
-    pub day: LocalDay,
-    /// The activity.
-    pub activity: Box<Activity>,
-}
-
-impl Placed {
-    /// The order of the lake: by day, then as files are sorted.
-    pub(crate) fn order(&self) -> (LocalDay, &str, DateTime<Utc>, &str) {
-        let Activity { user_id, started_at, activity_id, .. } = &*self.activity;
-        (self.day, user_id, *started_at, activity_id)
-    }
+    /// The thread that writes files panicked.
+    #[error("writing the days panicked")]
+    Panicked,
 }
 
 /// What comes out: first that everything is read, then the days, in their order.
@@ -76,49 +69,35 @@ pub enum Output {
     Rejected(LocalDay, Box<Rejected>),
 }
 
-/// Sorts `activities` and hands each day on as soon as it is sealed, with this footer. Blocks; run it beside the reader.
+/// Sorts what was `placed` and hands each day on as soon as it is sealed, with this footer. Blocks; run it beside the reader.
+///
+/// # Errors
+/// If the temporary disk fails, or `emit` does.
 pub fn seal_days(
     footer: &BTreeMap<String, String>,
-    activities: impl Iterator<Item = Placed>,
-    mut emit: impl FnMut(Output) -> Result<(), DaysError>,
+    placed: impl Iterator<Item = Result<Placed, SortError>>,
+    emit: impl Fn(Output) -> Result<(), DaysError> + Sync,
 ) -> Result<(), DaysError> {
-    let mut claims = Claims::new().map_err(SortError::new)?;
-    let mut spill = Spill::default();
-    for placed in activities {
-        claims.add(&placed).map_err(SortError::new)?;
-        spill.add(placed)?;
+    let codec = Codec::new()?;
+    let (mut claims, mut sorter) = (Claims::new(), Sorter::new(SORTED_IN_MEMORY));
+    for placed in placed {
+        let placed = placed?;
+        let keys = claims.add(&placed)?;
+        codec.write(&placed, &keys, &mut sorter)?;
     }
-    let (mut owners, positions) = claims.settle()?;
+    let (owners, positions) = claims.settle()?;
     emit(Output::Read { repeated: owners.repeated, positions })?;
-    let mut merge = spill.merge()?;
-    let mut current: Option<OpenDay> = None;
-    let mut refused = 0_usize;
-    while let Some(seen) = merge.peek() {
-        if !owners.admit(seen.activity_id, seen.source_row) {
-            let (id, row) = (seen.activity_id.to_owned(), seen.source_row.to_owned());
-            let repeated = Rejected::repeated(Entity::Activities, "activity_id", id, row);
-            emit(Output::Rejected(seen.day, Box::new(repeated)))?;
-            merge.next()?;
-            refused += 1;
-            if refused.is_multiple_of(BATCH) {
-                merge.forget_all_but(current.as_mut().map_or(&mut [], |open| &mut open.batch));
-            }
-            continue;
-        }
-        let (day, weight) = (seen.day, seen.weight);
-        if let Some(finished) = current.take_if(|open| open.day != day) {
-            emit(finished.seal(&mut merge)?)?;
-        }
-        let open = match &mut current {
-            Some(open) => open,
-            None => current.insert(OpenDay::new(footer, day)?),
-        };
-        open.push(weight, &mut merge)?;
-    }
-    match current {
-        Some(open) => emit(open.seal(&mut merge)?),
-        None => Ok(()),
-    }
+    let sorted = sorter.sorted()?;
+    // Rows are gathered for the next batch while the last one is compressed.
+    thread::scope(|scope| {
+        let (to_writer, batches) = sync_channel::<(LocalDay, RecordBatch)>(1);
+        let writer = scope.spawn(|| write_days(footer, batches.into_iter(), &emit));
+        let gathered = gather(&codec, sorted, owners, &to_writer, &emit);
+        drop(to_writer);
+        // The writer went first, and knows why.
+        writer.join().map_err(|_| DaysError::Panicked)??;
+        gathered
+    })
 }
 
 /// The file of a day that has no rows any more.
@@ -126,42 +105,177 @@ pub fn empty_day(footer: &BTreeMap<String, String>) -> Result<Sealed, ParquetErr
     Writer::new(SCHEMA.clone(), footer)?.finish()
 }
 
-/// About how many bytes of memory an activity takes.
-pub fn weight(activity: &Activity) -> usize {
-    size_of::<Activity>() + activity.source_row.len() + activity.note.as_ref().map_or(0, String::len)
-}
-
-/// A day being written.
-struct OpenDay {
-    day: LocalDay,
-    writer: Writer,
-    batch: Vec<Place>,
-    batch_bytes: usize,
-}
-
-impl OpenDay {
-    fn new(footer: &BTreeMap<String, String>, day: LocalDay) -> Result<Self, ParquetError> {
-        let writer = Writer::new(SCHEMA.clone(), footer)?;
-        Ok(Self { day, writer, batch: Vec::new(), batch_bytes: 0 })
-    }
-
-    /// Takes the next row.
-    fn push(&mut self, weight: usize, merge: &mut Merge) -> Result<(), DaysError> {
-        self.batch_bytes += weight;
-        self.batch.extend(merge.next()?);
-        if self.batch.len() == BATCH || self.batch_bytes > BATCH_BYTES { self.flush(merge) } else { Ok(()) }
-    }
-
-    fn flush(&mut self, merge: &mut Merge) -> Result<(), DaysError> {
-        self.writer.write(&merge.gather(&mut self.batch)?)?;
-        self.batch_bytes = 0;
-        Ok(())
-    }
-
-    fn seal(mut self, merge: &mut Merge) -> Result<Output, DaysError> {
-        if !self.batch.is_empty() {
-            self.flush(merge)?;
+/// Makes batches of the rows that have their keys; no batch is of two days.
+fn gather(
+    codec: &Codec,
+    mut sorted: Sorted,
+    mut owners: Owners,
+    to_writer: &SyncSender<(LocalDay, RecordBatch)>,
+    emit: &impl Fn(Output) -> Result<(), DaysError>,
+) -> Result<(), DaysError> {
+    let mut waiting = Waiting::default();
+    while let Some(item) = sorted.next()? {
+        let Written { day, key, long, row } = codec.read(item)?;
+        if owners.is_repeated(key) {
+            let columns = codec.columns([row].into_iter())?;
+            let source_row = columns.text("source_row").map_err(SortError::from)?.value(0);
+            if !owners.admit(key, source_row) {
+                let id = columns.text("activity_id").map_err(SortError::from)?.value(0);
+                let repeated =
+                    Rejected::repeated(Entity::Activities, "activity_id", id.to_owned(), source_row.to_owned());
+                emit(Output::Rejected(day, Box::new(repeated)))?;
+                continue;
+            }
         }
-        Ok(Output::Day { day: self.day, rows: self.writer.rows(), sealed: self.writer.finish()? })
+        if waiting.day.is_some_and(|before| before != day) || waiting.is_full() {
+            waiting.hand_on(codec, to_writer)?;
+        }
+        waiting.day = Some(day);
+        waiting.long += long;
+        waiting.rows.push(row);
+    }
+    waiting.hand_on(codec, to_writer)
+}
+
+/// Rows that become a batch.
+#[derive(Default)]
+struct Waiting {
+    day: Option<LocalDay>,
+    rows: Items,
+    long: usize,
+}
+
+impl Waiting {
+    fn is_full(&self) -> bool {
+        self.rows.len() == BATCH || self.long > BATCH_BYTES
+    }
+
+    fn hand_on(&mut self, codec: &Codec, to_writer: &SyncSender<(LocalDay, RecordBatch)>) -> Result<(), DaysError> {
+        let Some(day) = self.day.take() else { return Ok(()) };
+        let batch = codec.columns(self.rows.iter())?;
+        self.rows.clear();
+        self.long = 0;
+        to_writer.send((day, batch)).map_err(|_| DaysError::Stopped)
+    }
+}
+
+/// Writes each day as one file.
+fn write_days(
+    footer: &BTreeMap<String, String>,
+    batches: impl Iterator<Item = (LocalDay, RecordBatch)>,
+    emit: &impl Fn(Output) -> Result<(), DaysError>,
+) -> Result<(), DaysError> {
+    let seal =
+        |(day, writer): (LocalDay, Writer)| emit(Output::Day { day, rows: writer.rows(), sealed: writer.finish()? });
+    let mut current: Option<(LocalDay, Writer)> = None;
+    for (day, batch) in batches {
+        if let Some(finished) = current.take_if(|(open, _)| *open != day) {
+            seal(finished)?;
+        }
+        let (_, writer) = match &mut current {
+            Some(open) => open,
+            None => current.insert((day, Writer::new(SCHEMA.clone(), footer)?)),
+        };
+        writer.write(&batch)?;
+    }
+    current.map_or(Ok(()), seal)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use arrow::compute::concat_batches;
+    use chrono::TimeDelta;
+    use shared::{
+        activity::{Activity, to_batch},
+        lake::{LakeKey, Partition, parquet_file::Reader},
+    };
+
+    use super::*;
+    use crate::placed::Placing;
+
+    /// More than is held at once; some rows are as long as many others.
+    fn many() -> Vec<(LocalDay, Activity)> {
+        let of = |n: usize| {
+            let scattered = n * 7_919 % 10_007;
+            let day = format!("2026-03-{:02}", 1 + scattered % 3);
+            let started = format!("{day}T08:00:00Z").parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+            let started = started + TimeDelta::minutes((scattered % 50) as i64);
+            let user = ["ada", "bo", "cy, whose id is longer than what is compared first"][n % 3];
+            let mut activity = Activity::new(scattered.to_string(), user, "code", started, 60);
+            activity.note = n.is_multiple_of(7).then(|| format!("of {n}"));
+            activity.rating = n.is_multiple_of(5).then_some(3);
+            activity.source_row = "x".repeat(if n.is_multiple_of(100) { 400_000 } else { 3_000 });
+            (day.parse().unwrap(), activity)
+        };
+        (0..10_007).map(of).collect()
+    }
+
+    /// The rows of each day, as its file has them, and the keys of those that were refused.
+    fn sealed(all: &[(LocalDay, Activity)]) -> (BTreeMap<LocalDay, RecordBatch>, Vec<String>) {
+        let mut placing = Placing::default();
+        let mut placed = Vec::new();
+        for (day, activity) in all {
+            if placing.put(*day, activity) {
+                placed.push(placing.finish());
+            }
+        }
+        placed.push(placing.finish());
+        let out = Mutex::new(Vec::new());
+        seal_days(&BTreeMap::new(), placed.into_iter(), |output| {
+            out.lock().unwrap().push(output);
+            Ok(())
+        })
+        .unwrap();
+        let (mut days, mut refused) = (BTreeMap::new(), Vec::new());
+        for output in out.into_inner().unwrap() {
+            match output {
+                Output::Read { .. } => assert!(days.is_empty()),
+                Output::Rejected(_, rejected) => refused.push(rejected.key),
+                Output::Day { day, rows, sealed } => {
+                    let partition = Partition { day, generation: "20260302T000000Z".parse().unwrap() };
+                    let key = LakeKey::Activities { partition, sha256: sealed.sha256 };
+                    let batches = Reader::open(&key, sealed.reopen().unwrap()).unwrap().batches(None).unwrap();
+                    let batches: Vec<RecordBatch> = batches.map(Result::unwrap).collect();
+                    let whole = concat_batches(&SCHEMA, &batches).unwrap();
+                    assert_eq!(rows, whole.num_rows() as u64);
+                    assert!(days.insert(day, whole).is_none(), "{day} came twice");
+                }
+            }
+        }
+        (days, refused)
+    }
+
+    #[test]
+    fn each_day_has_its_rows_in_order_and_of_those_with_one_key_the_first() {
+        let mut all = many();
+        let mut expected = all.clone();
+        // Two that come twice, one of them on another day.
+        let (mut later, mut other) = (all[5].clone(), all[9].clone());
+        later.1.source_row = "changed earlier".into();
+        all[5].1.updated_at = Some("2026-04-01T00:00:00Z".parse().unwrap());
+        expected[5] = all[5].clone();
+        other.0 = "2026-03-31".parse().unwrap();
+        all.insert(0, later.clone());
+        all.push(other.clone());
+        expected.sort_by(|(one_day, one), (other_day, other)| {
+            let order = |day: LocalDay, activity: &Activity| {
+                (day, activity.user_id.clone(), activity.started_at, activity.activity_id.clone())
+            };
+            order(*one_day, one).cmp(&order(*other_day, other))
+        });
+        let (days, mut refused) = sealed(&all);
+        refused.sort();
+        let mut twice = [later.1.activity_id, other.1.activity_id];
+        twice.sort();
+        assert_eq!(refused, twice);
+        assert_eq!(days.len(), 3);
+        for (day, rows) in days {
+            let of_day: Vec<Activity> =
+                expected.iter().filter(|(of, _)| *of == day).map(|(_, activity)| activity.clone()).collect();
+            assert!(rows == to_batch(&of_day).unwrap(), "{day}");
+        }
+        assert_eq!(sealed(&[]).0.len(), 0);
     }
 }

@@ -37,13 +37,12 @@ pub struct Fitted {
     pub version: usize,
     /// The columns that it yields.
     pub columns: Vec<SourceColumn>,
+    /// Their names.
+    pub names: Arc<[String]>,
 }
 
-impl Fitted {
-    /// The names of the columns.
-    pub fn names(&self) -> Arc<[String]> {
-        self.columns.iter().map(|column| column.name.clone()).collect()
-    }
+fn names(columns: &[SourceColumn]) -> Arc<[String]> {
+    columns.iter().map(|column| column.name.clone()).collect()
 }
 
 /// What is read for each section: the first of its SELECTs that fits. Stops before anything is written if none does, or only
@@ -59,7 +58,7 @@ pub async fn fits_columns(
         for (index, (line, select)) in from.selects.iter().enumerate() {
             match fits_select(mapping, section, from, (*line, select), snapshot).await {
                 Ok(columns) => {
-                    let fitted = Fitted { select: select.clone(), version: index + 1, columns };
+                    let fitted = Fitted { select: select.clone(), version: index + 1, names: names(&columns), columns };
                     let newer = before.get(section).filter(|before| **before < fitted.version);
                     let misfit = newer.and_then(|before| Some((*before, misfits.get(before.checked_sub(1)?)?.clone())));
                     if let Some((before, misfit)) = misfit {
@@ -134,7 +133,7 @@ async fn fits_select(
             });
         }
     };
-    let columns: Arc<[String]> = described.iter().map(|column| column.name.clone()).collect();
+    let columns = names(&described);
     let twice = columns.iter().enumerate().find(|(index, name)| columns[..*index].contains(*name));
     if let Some((_, name)) = twice {
         // `source_row` keeps every column under its name, and would lose one of them.

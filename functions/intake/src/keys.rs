@@ -1,20 +1,16 @@
 //! Which record an activity's key belongs to, where a source gives one key to several. Memory is bounded: the keys are
 //! sorted on disk, and only those that come again are kept.
 
-use std::{
-    cmp::Reverse,
-    collections::HashMap,
-    fs::File,
-    io::{self, BufReader, BufWriter, Read, Seek, Write},
-};
+use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-use shared::lake::Sha256;
+use arrow::array::Array;
+use chrono::Datelike;
+use shared::{column::Columns, lake::Sha256};
 
 use crate::{
-    days::Placed,
+    placed::Placed,
     positions::Positions,
-    sort::{SortError, Weighed, sorted},
+    sort::{SortError, Sorter},
 };
 
 /// Half a SHA-256: enough to tell any number of texts apart, in 16 bytes each however long they are.
@@ -32,107 +28,96 @@ fn number(text: impl AsRef<[u8]>) -> u128 {
     u128::from_be_bytes(digest(text))
 }
 
-/// A record's claim to its key. Of several the least has it: the one that the source changed last, then the one on the
-/// earliest day, then the one that starts first; after that the content decides, so that the order of reading never does.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct Claim {
-    key: u128,
-    updated: Reverse<i64>,
-    day: i32,
-    started: i64,
-    row: u128,
-}
+/// Bytes of claims that are sorted in memory at a time.
+const SORTED_IN_MEMORY: usize = 16 * 1024 * 1024;
 
-const CLAIM_BYTES: usize = 16 + 8 + 4 + 8 + 16;
+/// Takes down a claim to its key for each record.
+///
+/// Of several claims to one key the least wins: that of the record which the source changed last, then of the one on the earliest
+/// day, then of the one that starts first; after that the content decides, so that the order of reading never does. Claims are
+/// byte strings in that order.
+pub struct Claims(Sorter);
 
-impl Claim {
-    fn of(placed: &Placed) -> Self {
-        use chrono::Datelike;
-        let activity = &placed.activity;
-        Self {
-            key: number(&activity.activity_id),
-            updated: Reverse(activity.updated_at.map_or(i64::MIN, |at| at.timestamp_micros())),
-            day: placed.day.0.num_days_from_ce(),
-            started: activity.started_at.timestamp_micros(),
-            // All that is known of an activity follows from it.
-            row: number(&activity.source_row),
-        }
-    }
-
-    fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        to.write_all(&self.key.to_be_bytes())?;
-        to.write_all(&self.updated.0.to_le_bytes())?;
-        to.write_all(&self.day.to_le_bytes())?;
-        to.write_all(&self.started.to_le_bytes())?;
-        to.write_all(&self.row.to_be_bytes())
-    }
-
-    fn read(from: &mut impl Read) -> io::Result<Self> {
-        fn next<const N: usize>(from: &mut impl Read) -> io::Result<[u8; N]> {
-            let mut bytes = [0; N];
-            from.read_exact(&mut bytes).map(|()| bytes)
-        }
-        Ok(Self {
-            key: u128::from_be_bytes(next(from)?),
-            updated: Reverse(i64::from_le_bytes(next(from)?)),
-            day: i32::from_le_bytes(next(from)?),
-            started: i64::from_le_bytes(next(from)?),
-            row: u128::from_be_bytes(next(from)?),
-        })
-    }
-}
-
-impl Weighed for Claim {
-    fn weight(&self) -> usize {
-        size_of::<Self>()
-    }
-}
-
-/// Takes down the claims of all records, on disk.
-pub struct Claims {
-    file: BufWriter<File>,
-    count: u64,
+/// A number, so that its bytes are in its order.
+fn in_order(number: i64) -> [u8; 8] {
+    (number ^ i64::MIN).to_be_bytes()
 }
 
 impl Claims {
     /// None yet.
-    pub fn new() -> io::Result<Self> {
-        Ok(Self { file: BufWriter::new(tempfile::tempfile()?), count: 0 })
+    pub fn new() -> Self {
+        Self(Sorter::new(SORTED_IN_MEMORY))
     }
 
-    /// Takes down one.
-    pub fn add(&mut self, placed: &Placed) -> io::Result<()> {
-        self.count += 1;
-        Claim::of(placed).write(&mut self.file)
+    /// Takes down those of what was placed. Returns the digests of the keys.
+    ///
+    /// # Errors
+    /// If the temporary disk fails.
+    pub fn add(&mut self, placed: &Placed) -> Result<Vec<u128>, SortError> {
+        let rows = &placed.rows;
+        let (keys, updated) = (rows.text("activity_id")?, rows.instant("updated_at")?);
+        let (started, source_rows) = (rows.instant("started_at")?, rows.text("source_row")?);
+        let mut digests = Vec::with_capacity(placed.days.len());
+        for (row, day) in placed.days.iter().enumerate() {
+            let key = number(keys.value(row));
+            let updated = if updated.is_valid(row) { updated.value(row) } else { i64::MIN };
+            self.0.add(&[
+                &key.to_be_bytes(),
+                // The latest first.
+                &in_order(!updated),
+                &day.0.num_days_from_ce().to_be_bytes(),
+                &in_order(started.value(row)),
+                // All that is known of an activity follows from it.
+                &number(source_rows.value(row)).to_be_bytes(),
+            ])?;
+            digests.push(key);
+        }
+        Ok(digests)
     }
 
     /// Decides, and says on which day each key is.
+    ///
+    /// # Errors
+    /// If the temporary disk fails.
     pub fn settle(self) -> Result<(Owners, Positions), SortError> {
-        let mut file = self.file.into_inner().map_err(SortError::new)?;
-        file.rewind().map_err(SortError::new)?;
-        let mut file = BufReader::with_capacity(CLAIM_BYTES * 1_024, file);
-        let mut failed = None;
-        let claims = (0..self.count).map_while(|_| Claim::read(&mut file).map_err(|error| failed = Some(error)).ok());
         let mut owners = Owners { of_repeated: HashMap::new(), repeated: 0 };
-        let mut positions = Positions::new().map_err(SortError::new)?;
-        let mut owner: Option<Claim> = None;
-        for claim in sorted(claims, Claim::cmp)? {
-            let claim = claim?;
+        let mut positions = Positions::new()?;
+        let mut owner: Option<(u128, u128)> = None;
+        let mut claims = self.0.sorted()?;
+        while let Some(claim) = claims.next()? {
+            let Some(Claim { key, day, row }) = Claim::read(claim) else {
+                return Err(SortError::new("a claim is damaged"));
+            };
             match owner {
-                Some(ref owner) if owner.key == claim.key => {
-                    owners.of_repeated.entry(claim.key).or_insert(Some(owner.row));
+                Some((owned, owner)) if owned == key => {
+                    owners.of_repeated.entry(key).or_insert(Some(owner));
                     owners.repeated += 1;
                 }
                 _ => {
-                    positions.add(&claim.key.to_be_bytes(), claim.day).map_err(SortError::new)?;
-                    owner = Some(claim);
+                    positions.add(&key.to_be_bytes(), day)?;
+                    owner = Some((key, row));
                 }
             }
         }
-        match failed {
-            Some(error) => Err(SortError::new(error)),
-            None => Ok((owners, positions)),
-        }
+        Ok((owners, positions))
+    }
+}
+
+/// What is to be known of a claim, beside its place.
+struct Claim {
+    key: u128,
+    day: i32,
+    row: u128,
+}
+
+impl Claim {
+    fn read(claim: &[u8]) -> Option<Self> {
+        let (key, rest) = claim.split_first_chunk()?;
+        let (_updated, rest) = rest.split_first_chunk::<8>()?;
+        let (day, rest) = rest.split_first_chunk()?;
+        let (_started, row) = rest.split_first_chunk::<8>()?;
+        let (key, day) = (u128::from_be_bytes(*key), i32::from_be_bytes(*day));
+        Some(Self { key, day, row: u128::from_be_bytes(row.try_into().ok()?) })
     }
 }
 
@@ -144,12 +129,14 @@ pub struct Owners {
 }
 
 impl Owners {
+    /// Whether more than one record has the key of this digest.
+    pub fn is_repeated(&self, key: u128) -> bool {
+        !self.of_repeated.is_empty() && self.of_repeated.contains_key(&key)
+    }
+
     /// Whether a record has its key. Of records that are equal in everything the first that asks has it.
-    pub fn admit(&mut self, activity_id: &str, source_row: &str) -> bool {
-        if self.of_repeated.is_empty() {
-            return true;
-        }
-        match self.of_repeated.get_mut(&number(activity_id)) {
+    pub fn admit(&mut self, key: u128, source_row: &str) -> bool {
+        match self.of_repeated.get_mut(&key) {
             None => true,
             Some(owner) if *owner == Some(number(source_row)) => owner.take().is_some(),
             Some(_) => false,
@@ -159,26 +146,36 @@ impl Owners {
 
 #[cfg(test)]
 mod tests {
-    use shared::activity::Activity;
+    use shared::{activity::Activity, time::LocalDay};
 
     use super::*;
+    use crate::placed::Placing;
 
-    fn placed(key: &str, day: &str, updated: Option<&str>, row: &str) -> Placed {
+    fn placed(key: &str, day: &str, updated: Option<&str>, row: &str) -> (LocalDay, Activity) {
         let started = format!("{day}T08:00:00Z").parse().unwrap();
         let mut activity = Activity::new(key, "ada", "code", started, 60);
         activity.updated_at = updated.map(|at| at.parse().unwrap());
         activity.source_row = row.to_owned();
-        Placed { day: day.parse().unwrap(), activity: Box::new(activity) }
+        (day.parse().unwrap(), activity)
+    }
+
+    /// The claims of all records, and the digests of their keys.
+    fn claims(all: &[(LocalDay, Activity)]) -> (Claims, Vec<u128>) {
+        let (mut claims, mut placing) = (Claims::new(), Placing::default());
+        for (day, activity) in all {
+            placing.put(*day, activity);
+        }
+        let keys = claims.add(&placing.finish().unwrap()).unwrap();
+        (claims, keys)
     }
 
     /// The rows that have their keys.
-    fn kept(all: &[Placed]) -> (Vec<String>, u64) {
-        let mut claims = Claims::new().unwrap();
-        all.iter().for_each(|placed| claims.add(placed).unwrap());
+    fn kept(all: &[(LocalDay, Activity)]) -> (Vec<String>, u64) {
+        let (claims, keys) = claims(all);
         let mut owners = claims.settle().unwrap().0;
-        let repeated = owners.repeated;
-        let kept = all.iter().filter(|placed| owners.admit(&placed.activity.activity_id, &placed.activity.source_row));
-        (kept.map(|placed| placed.activity.source_row.clone()).collect(), repeated)
+        let rows = all.iter().map(|(_, activity)| &activity.source_row).zip(keys);
+        let kept = rows.filter(|(row, key)| !owners.is_repeated(*key) || owners.admit(*key, row));
+        (kept.map(|(row, _)| row.clone()).collect(), owners.repeated)
     }
 
     #[test]
@@ -205,10 +202,8 @@ mod tests {
 
     #[test]
     fn where_nothing_is_repeated_nothing_is_kept_in_memory() {
-        let all: Vec<Placed> = (0..1_000).map(|n| placed(&n.to_string(), "2026-03-02", None, "x")).collect();
-        let mut claims = Claims::new().unwrap();
-        all.iter().for_each(|placed| claims.add(placed).unwrap());
-        assert!(claims.settle().unwrap().0.of_repeated.is_empty());
+        let all: Vec<_> = (0..1_000).map(|n| placed(&n.to_string(), "2026-03-02", None, "x")).collect();
+        assert!(claims(&all).0.settle().unwrap().0.of_repeated.is_empty());
         assert_eq!(kept(&all).0.len(), 1_000);
     }
 }

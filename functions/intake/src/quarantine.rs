@@ -2,18 +2,17 @@
 //! until the run knows that it may publish.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fs::File,
-    io::{self, BufRead, BufReader, BufWriter, Seek, Write},
     sync::{Arc, LazyLock},
 };
 
 use arrow::{
     array::RecordBatch,
     datatypes::{DataType, Field, Schema, SchemaRef},
+    row::{RowConverter, SortField},
 };
 use parquet::errors::ParquetError;
-use serde::{Deserialize, Serialize};
 use shared::{
     column::{Columns, NoSuchColumn, text},
     lake::{
@@ -23,13 +22,18 @@ use shared::{
 };
 
 use crate::{
-    sort::{SortError, Weighed, sorted},
+    sort::{Items, SortError, Sorter},
     translate::Rejected,
 };
 
 /// Rows that become one batch of a file, and the bytes of text in them, whichever is reached first.
 const BATCH: usize = 4_096;
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// Rows that wait for being sorted together, and the bytes of text in them.
+const WAITING: usize = 512;
+const WAITING_BYTES: usize = 256 * 1024;
+/// Bytes of rows that are sorted in memory at a time, for each entity.
+const SORTED_IN_MEMORY: usize = 8 * 1024 * 1024;
 
 /// The columns of `rejected.parquet`.
 pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -49,8 +53,8 @@ pub enum QuarantineError {
     Write(#[from] ParquetError),
 }
 
-/// A row of `rejected.parquet`. Their order makes the same rows the same bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// A row of `rejected.parquet`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// The section of the mapping that read it: an entity, or `memberships` among the users.
     pub section: String,
@@ -106,28 +110,73 @@ pub fn rows(key: &LakeKey, file: File) -> Result<impl Iterator<Item = Result<Row
     }))
 }
 
-impl Weighed for Row {
-    fn weight(&self) -> usize {
-        size_of::<Self>() + self.key.len() + self.source_row.len() + self.message.len()
+/// What was refused of an entity: rows in the order of their columns, which makes the same rows the same bytes.
+struct OfEntity {
+    columns: RowConverter,
+    waiting: Vec<Row>,
+    waiting_bytes: usize,
+    sorter: Sorter,
+}
+
+impl OfEntity {
+    fn new() -> Result<Self, SortError> {
+        let fields = SCHEMA.fields().iter().map(|field| SortField::new(field.data_type().clone()));
+        let columns = RowConverter::new(fields.collect())?;
+        Ok(Self { columns, waiting: Vec::new(), waiting_bytes: 0, sorter: Sorter::new(SORTED_IN_MEMORY) })
+    }
+
+    fn add(&mut self, row: Row) -> Result<(), SortError> {
+        self.waiting_bytes += row.key.len() + row.message.len() + row.source_row.len();
+        self.waiting.push(row);
+        if self.waiting.len() == WAITING || self.waiting_bytes > WAITING_BYTES { self.hand_on() } else { Ok(()) }
+    }
+
+    fn hand_on(&mut self) -> Result<(), SortError> {
+        let rows = self.columns.convert_columns(to_batch(&self.waiting)?.columns())?;
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        rows.iter().try_for_each(|row| self.sorter.add(&[row.as_ref()]))
+    }
+
+    fn write(mut self, writer: &mut Writer) -> Result<(), QuarantineError> {
+        self.hand_on()?;
+        let parser = self.columns.parser();
+        let mut batch = Items::default();
+        let mut write = |batch: &mut Items| -> Result<(), QuarantineError> {
+            let columns = self.columns.convert_rows(batch.iter().map(|row| parser.parse(row)));
+            writer.write(
+                &RecordBatch::try_new(SCHEMA.clone(), columns.map_err(SortError::from)?).map_err(SortError::from)?,
+            )?;
+            batch.clear();
+            Ok(())
+        };
+        let mut sorted = self.sorter.sorted()?;
+        while let Some(row) = sorted.next()? {
+            if batch.len() == BATCH || batch.bytes() > BATCH_BYTES {
+                write(&mut batch)?;
+            }
+            batch.push(row);
+        }
+        if batch.len() > 0 { write(&mut batch) } else { Ok(()) }
     }
 }
 
 /// What was refused of each entity, on disk.
 #[derive(Default)]
 pub struct Quarantine {
-    of_entity: BTreeMap<Entity, BufWriter<File>>,
+    of_entity: BTreeMap<Entity, OfEntity>,
 }
 
 impl Quarantine {
     /// Takes one more.
-    pub fn add(&mut self, entity: Entity, row: &Row) -> io::Result<()> {
-        let file = match self.of_entity.entry(entity) {
-            std::collections::btree_map::Entry::Occupied(there) => there.into_mut(),
-            std::collections::btree_map::Entry::Vacant(free) => free.insert(BufWriter::new(tempfile::tempfile()?)),
-        };
-        // JSON has no line breaks of its own.
-        serde_json::to_writer(&mut *file, row)?;
-        file.write_all(b"\n")
+    ///
+    /// # Errors
+    /// If the temporary disk fails.
+    pub fn add(&mut self, entity: Entity, row: Row) -> Result<(), SortError> {
+        match self.of_entity.entry(entity) {
+            Entry::Occupied(mut there) => there.get_mut().add(row),
+            Entry::Vacant(free) => free.insert(OfEntity::new()?).add(row),
+        }
     }
 
     /// Forgets what was taken of `entity`.
@@ -141,41 +190,19 @@ impl Quarantine {
     }
 
     /// Seals what there is of `entity`, nothing included, with this footer. Blocks.
+    ///
+    /// # Errors
+    /// If the temporary disk fails.
     pub fn seal(&mut self, footer: &BTreeMap<String, String>, entity: Entity) -> Result<Sealed, QuarantineError> {
         let mut writer = Writer::new(SCHEMA.clone(), footer)?;
-        let mut failed = None;
-        let mut batch: Vec<Row> = Vec::new();
-        let mut bytes = 0;
-        for row in sorted(self.take(entity)?.map_while(|row| row.map_err(|error| failed = Some(error)).ok()), Row::cmp)?
-        {
-            let row = row?;
-            bytes += row.weight();
-            batch.push(row);
-            if batch.len() == BATCH || bytes > BATCH_BYTES {
-                writer.write(&to_batch(&batch)?)?;
-                batch.clear();
-                bytes = 0;
-            }
+        if let Some(rows) = self.of_entity.remove(&entity) {
+            rows.write(&mut writer)?;
         }
-        if let Some(error) = failed {
-            return Err(SortError::new(error).into());
-        }
-        writer.write(&to_batch(&batch)?)?;
         Ok(writer.finish()?)
-    }
-
-    fn take(&mut self, entity: Entity) -> Result<impl Iterator<Item = io::Result<Row>> + use<>, SortError> {
-        let file = self.of_entity.remove(&entity).map(|file| -> io::Result<_> {
-            let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.rewind()?;
-            Ok(BufReader::new(file))
-        });
-        let file = file.transpose().map_err(SortError::new)?;
-        Ok(file.into_iter().flat_map(|file| file.lines().map(|line| Ok(serde_json::from_str(&line?)?))))
     }
 }
 
-fn to_batch(rows: &[Row]) -> Result<RecordBatch, ParquetError> {
+fn to_batch(rows: &[Row]) -> Result<RecordBatch, SortError> {
     let column = |value: fn(&Row) -> &str| text(rows.iter().map(|row| Some(value(row))));
     let columns = vec![
         column(|row| &row.section),

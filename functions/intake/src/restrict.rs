@@ -58,7 +58,7 @@ impl<'a> Restriction<'a> {
 
     /// The names of the columns.
     pub fn names(&self) -> Arc<[String]> {
-        self.read.names()
+        self.read.names.clone()
     }
 
     /// The records whose cursor is `low`, or later, or says nothing. `None` if the database cannot compare it.

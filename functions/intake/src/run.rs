@@ -30,18 +30,20 @@ use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::{
     budget::Budget,
-    days::{DaysError, Output, Placed, empty_day, seal_days, weight},
+    days::{DaysError, Output, empty_day, seal_days},
     fit::{Fitted, fits_columns, fits_database, versions},
     keys::{Digest, digest},
     lease::{Lease, LeaseError, Leases, Selects},
     mapping::{CURSOR, Database, EntityMapping, MEMBERSHIPS, Mapping, MappingError},
     personal::{Veil, can_be_hidden, hidden_under},
+    placed::{Placed, Placing},
     positions::{Index, Positions, PositionsError},
     provenance::{self, hidden},
     quarantine::{Quarantine, QuarantineError, Row},
     record::{Counts, Days, Reading, RunRecord, Versions},
     restrict::Restriction,
     secret::Source,
+    sort::SortError,
     source::{Snapshot, SourceError},
     stays::{Memberships, remember},
     translate::{
@@ -300,20 +302,18 @@ struct Live {
     newest: Option<DateTime<Utc>>,
 }
 
-/// Activities that go to the sorter at once, and the bytes of them, whichever is reached first: waking it costs.
-const HANDED_ON: usize = 256;
-const HANDED_ON_BYTES: usize = 256 * 1024;
+/// Batches that may wait for the sorter: it takes none while it spills, and the reader is to go on.
+const AHEAD: usize = 32;
 
-/// Days being made on a thread of their own: activities go in, sealed days come out.
+/// Days being made on threads of their own: activities go in, sealed days come out.
 struct Sorting {
-    waiting: Vec<Placed>,
-    waiting_bytes: usize,
-    to_sorter: mpsc::Sender<Vec<Placed>>,
-    sorted: Sorted,
+    placing: Placing,
+    to_sorter: mpsc::Sender<Result<Placed, SortError>>,
+    sorted: Sealing,
 }
 
 /// What comes out, once everything is in.
-struct Sorted {
+struct Sealing {
     sealed: mpsc::Receiver<Output>,
     sorter: JoinHandle<Result<(), DaysError>>,
 }
@@ -321,31 +321,25 @@ struct Sorted {
 impl Sorting {
     /// With the footer of every day.
     fn start(footer: BTreeMap<String, String>) -> Self {
-        let (to_sorter, mut placed) = mpsc::channel::<Vec<Placed>>(4);
+        let (to_sorter, mut placed) = mpsc::channel(AHEAD);
         let (to_publisher, sealed) = mpsc::channel::<Output>(4);
         let sorter = tokio::task::spawn_blocking(move || {
-            let activities = std::iter::from_fn(move || placed.blocking_recv()).flatten();
+            let placed = std::iter::from_fn(move || placed.blocking_recv());
             let emit = |output| to_publisher.blocking_send(output).map_err(|_| DaysError::Stopped);
-            seal_days(&footer, activities, emit)
+            seal_days(&footer, placed, emit)
         });
-        Self { waiting: Vec::new(), waiting_bytes: 0, to_sorter, sorted: Sorted { sealed, sorter } }
+        Self { placing: Placing::default(), to_sorter, sorted: Sealing { sealed, sorter } }
     }
 
     /// Puts an activity in. Returns whether the sorter is still there; if not, it says why when it is waited for.
-    async fn put(&mut self, placed: Placed) -> bool {
-        self.waiting_bytes += weight(&placed.activity);
-        self.waiting.push(placed);
-        if self.waiting.len() < HANDED_ON && self.waiting_bytes < HANDED_ON_BYTES {
-            return true;
-        }
-        self.waiting_bytes = 0;
-        self.to_sorter.send(std::mem::take(&mut self.waiting)).await.is_ok()
+    async fn put(&mut self, day: LocalDay, activity: &Activity) -> bool {
+        !self.placing.put(day, activity) || self.to_sorter.send(self.placing.finish()).await.is_ok()
     }
 
     /// Everything is in.
-    async fn finish(self) -> Sorted {
+    async fn finish(mut self) -> Sealing {
         // If the sorter is gone, it says why when it is waited for.
-        let _ = self.to_sorter.send(self.waiting).await;
+        let _ = self.to_sorter.send(self.placing.finish()).await;
         self.sorted
     }
 }
@@ -557,9 +551,9 @@ impl<'a> Run<'a> {
         let (Some(from), Some(of_entity)) = (mapping.entities.get(&entity), columns.get(entity.name())) else {
             return Ok(None);
         };
-        let mut records = snapshot.records(&of_entity.select, of_entity.names());
+        let mut records = snapshot.records(&of_entity.select, of_entity.names.clone());
         let mut members: BTreeMap<String, Member> = BTreeMap::new();
-        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from, &of_entity.names());
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from, &of_entity.names);
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
             self.in_time()?;
@@ -625,8 +619,8 @@ impl<'a> Run<'a> {
         let (Some(from), Some(columns)) = (&self.intake.mapping.memberships, columns.get(MEMBERSHIPS)) else {
             return Ok(said);
         };
-        let mut records = snapshot.records(&columns.select, columns.names());
-        let veil = Veil::new(self.intake.pseudonyms.as_ref(), MEMBERSHIPS, from, &columns.names());
+        let mut records = snapshot.records(&columns.select, columns.names.clone());
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), MEMBERSHIPS, from, &columns.names);
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
             self.read += 1;
@@ -641,15 +635,15 @@ impl<'a> Run<'a> {
     fn reject(&mut self, rejected: Rejected) -> Result<(), IntakeError> {
         let kind = (rejected.section, rejected.field, rejected.reason);
         self.tally.entry(kind).or_insert_with(|| (0, rejected.message.clone())).0 += 1;
-        self.quarantine_row(rejected.entity, &rejected.into())
+        self.quarantine_row(rejected.entity, rejected.into())
     }
 
-    fn quarantine_row(&mut self, entity: Entity, row: &Row) -> Result<(), IntakeError> {
+    fn quarantine_row(&mut self, entity: Entity, row: Row) -> Result<(), IntakeError> {
         *self.record.quarantined_by_reason.entry(row.reason.clone()).or_default() += 1;
         if entity == Entity::Activities {
             self.record.counts.quarantined += 1;
         }
-        Ok(self.rejected.add(entity, row).map_err(LakeError::from)?)
+        Ok(self.rejected.add(entity, row).map_err(QuarantineError::from)?)
     }
 
     /// Stops a run that refused too much, before it publishes anything. Of the activities, `repeated` more will be refused.
@@ -691,7 +685,7 @@ impl<'a> Run<'a> {
             return Ok(());
         };
         let translator = ActivityTranslator::new(&mapping, from, &dimensions, self.intake.time_zone);
-        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from, &columns.names());
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from, &columns.names);
         let changes = match self.since() {
             Ok(before) => {
                 self.changes(&mut snapshot, Restriction::new(from, columns, database), (&translator, &veil), &before)
@@ -706,7 +700,7 @@ impl<'a> Run<'a> {
                 (self.everything(&mut snapshot, columns, &translator, &veil).await?, None)
             }
         };
-        let Sorted { sealed, sorter } = sorting.finish().await;
+        let Sealing { sealed, sorter } = sorting.finish().await;
         // Everything is read: the source's writers need not wait until it is published.
         snapshot.close().await;
         let seen = self.publish_days(sealed, true, waiting).await?;
@@ -727,7 +721,7 @@ impl<'a> Run<'a> {
         veil: &Veil<'_>,
     ) -> Result<Sorting, IntakeError> {
         let mut sorting = Sorting::start(self.intake.footer());
-        let mut records = snapshot.records(&read.select, read.names());
+        let mut records = snapshot.records(&read.select, read.names.clone());
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
             self.in_time()?;
@@ -746,7 +740,7 @@ impl<'a> Run<'a> {
                     self.reject(*rejected)?;
                 }
                 Translated::Activity(day, activity) => {
-                    if !sorting.put(Placed { day, activity }).await {
+                    if !sorting.put(day, &activity).await {
                         break;
                     }
                 }

@@ -1,15 +1,22 @@
-//! Sorting more than fits into memory: what does not fit is sorted on the temporary disk.
+//! Sorting more than fits into memory: byte strings, in their own order. What does not fit is sorted in parts, each of which is
+//! spilled to the temporary disk; then the parts are merged.
 
-use std::{cmp::Ordering, io};
+use std::{
+    cmp::Ordering,
+    collections::{BinaryHeap, binary_heap::PeekMut},
+    fs::File,
+    io::{self, BufReader, BufWriter, Read, Seek, Write},
+};
 
-use ext_sort::{ChunkBuffer, ChunkBufferBuilder, ExternalSorter, ExternalSorterBuilder};
-use rayon::slice::ParallelSliceMut;
-use serde::{Serialize, de::DeserializeOwned};
+use arrow::error::ArrowError;
+use shared::column::NoSuchColumn;
 
-/// Bytes that are sorted in memory at a time; rows differ in size by orders of magnitude.
-const SORTED_IN_MEMORY: usize = 16 * 1024 * 1024;
+/// Bytes that are read of a part at a time, and written.
+const BUFFER: usize = 64 * 1024;
+/// Bytes whose order is known without looking at the item.
+const PREFIX: usize = size_of::<u128>();
 
-/// The temporary disk failed.
+/// Sorting failed, as a rule because of the temporary disk.
 #[derive(Debug, thiserror::Error)]
 #[error("records could not be sorted on the temporary disk: {0}")]
 pub struct SortError(String);
@@ -20,77 +27,273 @@ impl SortError {
     }
 }
 
-/// Something whose size in memory is known.
-pub trait Weighed {
-    /// About how many bytes of memory it takes.
-    fn weight(&self) -> usize;
+impl From<io::Error> for SortError {
+    fn from(error: io::Error) -> Self {
+        Self::new(error)
+    }
 }
 
-/// The items of a sort, in order.
-pub type Sorted<T> = Box<dyn Iterator<Item = Result<T, SortError>>>;
-
-/// `items` in `order`. Reads all of them before it gives the first.
-pub fn sorted<T: Weighed + Send + Serialize + DeserializeOwned + 'static>(
-    items: impl Iterator<Item = T>,
-    order: impl Fn(&T, &T) -> Ordering + Copy + Send + Sync + 'static,
-) -> Result<Sorted<T>, SortError> {
-    let sorter: ExternalSorter<T, io::Error, Bounded> = ExternalSorterBuilder::new()
-        .with_buffer(Bounded)
-        // One thread: a function has hardly more, and the reader needs one too.
-        .with_threads_number(1)
-        .build()
-        .map_err(SortError::new)?;
-    let sorted = sorter.sort_by(items.map(Ok), order).map_err(SortError::new)?;
-    // The sorter's folder lives as long as it does, and the chunks lie in it.
-    Ok(Box::new(sorted.map(move |item| {
-        let _folder = &sorter;
-        item.map_err(SortError::new)
-    })))
+impl From<ArrowError> for SortError {
+    fn from(error: ArrowError) -> Self {
+        Self::new(error)
+    }
 }
 
-/// Makes buffers that are full after [`SORTED_IN_MEMORY`] bytes.
+impl From<NoSuchColumn> for SortError {
+    fn from(error: NoSuchColumn) -> Self {
+        Self::new(error)
+    }
+}
+
+/// Takes byte strings in.
+pub struct Sorter {
+    /// How many bytes may be held in memory.
+    most: usize,
+    bytes: Vec<u8>,
+    items: Vec<Item>,
+    parts: Vec<File>,
+}
+
+/// Where a byte string is among those that are held, and how it begins.
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    prefix: u128,
+    start: usize,
+    end: usize,
+}
+
+impl Sorter {
+    /// Holds at most so many bytes in memory; a byte string that is longer than that, too, but alone.
+    pub fn new(most: usize) -> Self {
+        Self { most, bytes: Vec::new(), items: Vec::new(), parts: Vec::new() }
+    }
+
+    /// Takes the byte string that these pieces make.
+    ///
+    /// # Errors
+    /// If the temporary disk fails.
+    pub fn add(&mut self, pieces: &[&[u8]]) -> Result<(), SortError> {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let held = self.bytes.len() + self.items.len() * size_of::<Item>();
+        if held + length > self.most && !self.items.is_empty() {
+            self.spill()?;
+        }
+        // All at once: memory that nothing was written to costs nothing, and what grows is copied.
+        self.bytes.reserve_exact(length.max(self.most.saturating_sub(self.bytes.len())));
+        let start = self.bytes.len();
+        pieces.iter().for_each(|piece| self.bytes.extend_from_slice(piece));
+        let item = &self.bytes[start..];
+        let mut prefix = [0; PREFIX];
+        let known = item.len().min(PREFIX);
+        prefix[..known].copy_from_slice(&item[..known]);
+        self.items.push(Item { prefix: u128::from_be_bytes(prefix), start, end: self.bytes.len() });
+        Ok(())
+    }
+
+    fn sort(&mut self) {
+        let Self { bytes, items, .. } = self;
+        let order = |a: &Item, b: &Item| {
+            a.prefix.cmp(&b.prefix).then_with(|| bytes[a.start..a.end].cmp(&bytes[b.start..b.end]))
+        };
+        items.sort_unstable_by(order);
+    }
+
+    fn spill(&mut self) -> Result<(), SortError> {
+        self.sort();
+        let mut file = BufWriter::with_capacity(BUFFER, tempfile::tempfile()?);
+        for Item { start, end, .. } in self.items.drain(..) {
+            let length = u32::try_from(end - start).map_err(SortError::new)?;
+            file.write_all(&length.to_le_bytes())?;
+            file.write_all(&self.bytes[start..end])?;
+        }
+        self.bytes.clear();
+        let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.rewind()?;
+        self.parts.push(file);
+        Ok(())
+    }
+
+    /// All of them, in order.
+    ///
+    /// # Errors
+    /// If the temporary disk fails.
+    pub fn sorted(mut self) -> Result<Sorted, SortError> {
+        self.sort();
+        let Self { bytes, items, parts, .. } = self;
+        let disk = parts.into_iter().map(|part| Source::Disk(BufReader::with_capacity(BUFFER, part)));
+        let memory = Source::Memory { bytes, items: items.into_iter() };
+        let mut heads = BinaryHeap::new();
+        for source in disk.chain([memory]) {
+            let mut head = Head { item: Vec::new(), source };
+            if head.advance()? {
+                heads.push(head);
+            }
+        }
+        Ok(Sorted { heads, given: false })
+    }
+}
+
+/// Where sorted items come from.
+enum Source {
+    Disk(BufReader<File>),
+    Memory { bytes: Vec<u8>, items: std::vec::IntoIter<Item> },
+}
+
+/// The next item of a source.
+struct Head {
+    item: Vec<u8>,
+    source: Source,
+}
+
+impl Head {
+    /// Goes to the next item, if there is one.
+    fn advance(&mut self) -> io::Result<bool> {
+        match &mut self.source {
+            Source::Memory { bytes, items } => {
+                let Some(Item { start, end, .. }) = items.next() else { return Ok(false) };
+                self.item.clear();
+                self.item.extend_from_slice(&bytes[start..end]);
+            }
+            Source::Disk(file) => {
+                let mut length = [0; size_of::<u32>()];
+                match file.read_exact(&mut length) {
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+                    read => read?,
+                }
+                self.item.resize(u32::from_le_bytes(length) as usize, 0);
+                file.read_exact(&mut self.item)?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The least is the greatest to a heap.
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.item.cmp(&self.item)
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Head {}
+
+/// Byte strings in order.
+pub struct Sorted {
+    heads: BinaryHeap<Head>,
+    /// Whether the least was given.
+    given: bool,
+}
+
+impl Sorted {
+    /// The next one, if there is one.
+    ///
+    /// # Errors
+    /// If the temporary disk fails.
+    pub fn next(&mut self) -> Result<Option<&[u8]>, SortError> {
+        if let Some(mut head) = self.heads.peek_mut().filter(|_| self.given)
+            && !head.advance()?
+        {
+            PeekMut::pop(head);
+        }
+        self.given = true;
+        Ok(self.heads.peek().map(|head| head.item.as_slice()))
+    }
+}
+
+/// Some byte strings.
 #[derive(Default)]
-struct Bounded;
+pub struct Items {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
 
-impl<T: Weighed + Send> ChunkBufferBuilder<T> for Bounded {
-    type Buffer = BoundedBuffer<T>;
+impl Items {
+    /// Takes one more.
+    pub fn push(&mut self, item: &[u8]) {
+        self.bytes.extend_from_slice(item);
+        self.ends.push(self.bytes.len());
+    }
 
-    fn build(&self) -> BoundedBuffer<T> {
-        BoundedBuffer { items: Vec::new(), bytes: 0 }
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// How long they are together.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = [0].into_iter().chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
+    }
+
+    /// None any more; the memory stays.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
     }
 }
 
-struct BoundedBuffer<T> {
-    items: Vec<T>,
-    bytes: usize,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<T: Weighed + Send> ChunkBuffer<T> for BoundedBuffer<T> {
-    fn push(&mut self, item: T) {
-        self.bytes += item.weight();
-        self.items.push(item);
+    fn sorted(most: usize, items: &[Vec<u8>]) -> (Vec<Vec<u8>>, usize) {
+        let mut sorter = Sorter::new(most);
+        for item in items {
+            let (one, other) = item.split_at(item.len() / 3);
+            sorter.add(&[one, other]).unwrap();
+        }
+        let parts = sorter.parts.len();
+        let (mut sorted, mut all) = (sorter.sorted().unwrap(), Vec::new());
+        while let Some(item) = sorted.next().unwrap() {
+            all.push(item.to_vec());
+        }
+        assert_eq!(sorted.next().unwrap(), None);
+        (all, parts)
     }
 
-    fn len(&self) -> usize {
-        self.items.len()
+    #[test]
+    fn items_come_in_order_with_parts_on_disk_or_without() {
+        // Some begin alike for longer than is compared first, some are the beginning of others, some are equal, one is empty.
+        let item = |n: usize| {
+            let scattered = n * 7_919 % 1_009;
+            let long = "begins alike for long, ".repeat(n % 3);
+            format!("{long}{}", "x".repeat(scattered % 40) + &(scattered % 300).to_string()).into_bytes()
+        };
+        let items: Vec<Vec<u8>> = (0..3_000).map(item).chain([Vec::new()]).collect();
+        let mut expected = items.clone();
+        expected.sort();
+        for (most, some_on_disk) in [(1 << 20, false), (50_000, true), (0, true)] {
+            let (all, parts) = sorted(most, &items);
+            assert_eq!(all, expected);
+            assert_eq!(parts > 0, some_on_disk, "{most}");
+        }
+        assert_eq!(sorted(0, &[]).0, Vec::<Vec<u8>>::new());
     }
 
-    fn is_full(&self) -> bool {
-        self.bytes >= SORTED_IN_MEMORY
-    }
-}
-
-impl<T> IntoIterator for BoundedBuffer<T> {
-    type Item = T;
-    type IntoIter = std::vec::IntoIter<T>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.items.into_iter()
-    }
-}
-
-impl<T: Send> ParallelSliceMut<T> for BoundedBuffer<T> {
-    fn as_parallel_slice_mut(&mut self) -> &mut [T] {
-        &mut self.items
+    #[test]
+    fn no_more_is_held_than_may_be_and_an_item_that_is_longer_is_held_alone() {
+        let mut sorter = Sorter::new(1_000);
+        for length in [300, 2_000, 10, 10, 900, 0] {
+            sorter.add(&[&vec![7; length]]).unwrap();
+            assert!(sorter.bytes.len() + sorter.items.len() * size_of::<Item>() <= 1_100 || sorter.items.len() == 1);
+        }
+        assert_eq!(sorter.parts.len(), 3);
     }
 }

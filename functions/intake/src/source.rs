@@ -273,8 +273,13 @@ impl Record {
 
     /// The cell of a column; NULL where there is none.
     pub fn get(&self, column: &str) -> &Cell {
-        let index = self.columns.iter().position(|name| name == column);
-        index.and_then(|index| self.cells.get(index)).unwrap_or(&Cell::Null)
+        let position = self.columns.iter().position(|name| name == column);
+        position.map_or(&Cell::Null, |position| self.at(position))
+    }
+
+    /// The cell at a position; NULL where there is none.
+    pub fn at(&self, position: usize) -> &Cell {
+        self.cells.get(position).unwrap_or(&Cell::Null)
     }
 
     /// A record that [`Record::to_json`] wrote, or `None` if it is none. Text that could have been bytes is taken for bytes,
@@ -311,7 +316,7 @@ impl Record {
     }
 
     /// The names of its columns.
-    pub fn columns(&self) -> &[String] {
+    pub fn columns(&self) -> &Arc<[String]> {
         &self.columns
     }
 
@@ -328,23 +333,20 @@ impl Record {
     /// The whole record as a JSON object. Bytes become `\x` and hexadecimal digits, as PostgreSQL writes them; a number
     /// that JSON does not have becomes text.
     pub fn to_json(&self) -> String {
-        // Text that is written to memory cannot fail.
-        serde_json::to_string(&Object(self)).unwrap_or_default()
+        let mut json = Vec::with_capacity(512);
+        // What is written to memory cannot fail, and JSON is UTF-8.
+        let _ = serde_json::to_writer(&mut json, &Object(self));
+        String::from_utf8(json).unwrap_or_default()
     }
 }
 
-/// A record as an object: each name once, with the last of its cells.
+/// A record as an object. No SELECT with two columns of one name is read.
 struct Object<'a>(&'a Record);
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Record { columns, cells } = self.0;
-        let named = |(index, name): (usize, &'_ String)| {
-            let first = columns.iter().position(|other| other == name)? == index;
-            let last = columns.iter().rposition(|other| other == name)?;
-            first.then(|| cells.get(last).map(|cell| (name.clone(), cell)))?
-        };
-        serializer.collect_map(columns.iter().enumerate().filter_map(named))
+        serializer.collect_map(columns.iter().zip(cells))
     }
 }
 

@@ -1,24 +1,29 @@
 //! The anti-corruption layer: translates source records to canonical ones, or says why it cannot. It translates shape
 //! and does not judge: what an activity means is the annotators' to say.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+mod field;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, TimeDelta, TimeZone, Utc};
+use std::{
+    borrow::Cow,
+    cmp::Reverse,
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use shared::{
-    activity::{Activity, Clock},
-    contribution::MAX_ID_BYTES,
+    activity::Activity,
     dimension::{Member, Stay},
     lake::Entity,
     time::LocalDay,
 };
 
+use self::field::Field;
+pub(crate) use self::field::without_mark;
 use crate::{
-    mapping::{
-        CURSOR, ColumnMapping, EntityMapping, FieldKind, InstantFormat, MEMBERSHIPS, Mapping, Precision, SprintRule,
-        Unit, ZoneRule,
-    },
-    source::{Cell, Record},
+    mapping::{CURSOR, EntityMapping, MEMBERSHIPS, Mapping, SprintRule},
+    source::Record,
 };
 
 /// A record that cannot be translated: kept whole, with what to mend.
@@ -67,6 +72,15 @@ struct Problem {
     message: String,
 }
 
+impl Problem {
+    /// What is kept of the record, whose key is in `key`.
+    fn of(self, entity: Entity, key: &Field<'_>, record: &Record) -> Rejected {
+        let Self { reason, field, message } = self;
+        let key = key.text(record).ok().flatten().unwrap_or_default().into_owned();
+        Rejected { entity, section: entity.name(), key, reason, field, message, source_row: record.to_json() }
+    }
+}
+
 fn problem(reason: &'static str, field: &'static str, message: impl Into<String>) -> Problem {
     Problem { reason, field, message: message.into() }
 }
@@ -84,21 +98,23 @@ pub fn key(entity: Entity) -> &'static str {
 
 /// Translates a record of a dimension. `zone` is the organisation's.
 pub fn dimension(entity: Entity, from: &EntityMapping, zone: Tz, record: &Record) -> Result<Member, Box<Rejected>> {
-    let fields = Fields { mapping: from, record };
-    let key = key(entity);
+    let field = |name| Field::new(name, from, record.columns());
+    let key = field(key(entity));
+    let text = |name| Ok(field(name).text(record)?.map(Cow::into_owned));
+    let instant = |name| Ok(field(name).instant(record, zone)?.map(|(at, _)| at));
     let name = if entity == Entity::Stereotypes { "stereotype_name" } else { "name" };
     let member = || -> Result<Member, Problem> {
         let member = Member {
-            id: fields.required_text(key)?,
-            name: fields.text(name)?,
-            team_id: fields.id("team_id")?,
+            id: key.required_id(record)?.into_owned(),
+            name: text(name)?,
+            team_id: field("team_id").id(record)?.map(Cow::into_owned),
             stays: Vec::new(),
-            time_zone: fields.text("time_zone")?,
-            starts_at: fields.instant("starts_at", zone)?.map(|(at, _)| at),
-            ends_at: fields.instant("ends_at", zone)?.map(|(at, _)| at),
-            released_at: fields.instant("released_at", zone)?.map(|(at, _)| at),
-            claimed_category: fields.text("claimed_category")?,
-            claimed_automatable: fields.flag("claimed_automatable")?,
+            time_zone: text("time_zone")?,
+            starts_at: instant("starts_at")?,
+            ends_at: instant("ends_at")?,
+            released_at: instant("released_at")?,
+            claimed_category: text("claimed_category")?,
+            claimed_automatable: field("claimed_automatable").flag(record)?,
             source_row: record.to_json(),
         };
         match (entity, member.starts_at, member.ends_at) {
@@ -110,7 +126,7 @@ pub fn dimension(entity: Entity, from: &EntityMapping, zone: Tz, record: &Record
             _ => Ok(member),
         }
     };
-    member().map_err(|problem| Box::new(fields.reject(entity, key, problem)))
+    member().map_err(|problem| Box::new(problem.of(entity, &key, record)))
 }
 
 /// Translates a record of who was in which team when. `zone` is the organisation's; where one of `users` has another,
@@ -121,16 +137,16 @@ pub fn membership(
     users: &BTreeMap<String, Member>,
     record: &Record,
 ) -> Result<(String, Stay), Box<Rejected>> {
-    let fields = Fields { mapping: from, record };
+    let field = |name| Field::new(name, from, record.columns());
     let stay = || -> Result<(String, Stay), Problem> {
-        let user_id = fields.required_text("user_id")?;
+        let user_id = field("user_id").required_id(record)?.into_owned();
         let user = users.get(&user_id).ok_or_else(|| problem("unknown_user", "user_id", NO_SUCH_RECORD))?;
         let own = user.time_zone.as_deref().and_then(|name| name.parse().ok());
         let zone = own.unwrap_or(zone);
-        let day = |field| -> Result<Option<LocalDay>, Problem> {
-            Ok(fields.instant(field, zone)?.map(|(at, _)| LocalDay(at.with_timezone(&zone).date_naive())))
+        let day = |name| -> Result<Option<LocalDay>, Problem> {
+            Ok(field(name).instant(record, zone)?.map(|(at, _)| LocalDay(at.with_timezone(&zone).date_naive())))
         };
-        let team_id = Some(fields.required_text("team_id")?);
+        let team_id = Some(field("team_id").required_id(record)?.into_owned());
         let (from, to) = (day("from")?, day("to")?);
         if from.zip(to).is_some_and(|(from, to)| to < from) {
             return Err(problem("ends_before_start", "to", "the stay ends before it begins"));
@@ -138,7 +154,8 @@ pub fn membership(
         Ok((user_id, Stay { team_id, from, to, source_row: Some(record.to_json()) }))
     };
     stay().map_err(|problem| {
-        Box::new(Rejected { section: MEMBERSHIPS, ..fields.reject(Entity::Users, "user_id", problem) })
+        let rejected = problem.of(Entity::Users, &field("user_id"), record);
+        Box::new(Rejected { section: MEMBERSHIPS, ..rejected })
     })
 }
 
@@ -196,123 +213,187 @@ fn lookup<'a>(
     }
 }
 
+/// The canonical fields of activities.
+#[derive(Debug, Clone)]
+struct ActivityFields<'a> {
+    columns: Arc<[String]>,
+    activity_id: Field<'a>,
+    user_id: Field<'a>,
+    team_id: Field<'a>,
+    sprint_id: Field<'a>,
+    project_id: Field<'a>,
+    stereotype_code: Field<'a>,
+    started_at: Field<'a>,
+    ended_at: Field<'a>,
+    duration_seconds: Field<'a>,
+    out_of_sprint_seconds: Field<'a>,
+    marked_in_sprint: Field<'a>,
+    claimed_category: Field<'a>,
+    claimed_automatable: Field<'a>,
+    rating: Field<'a>,
+    note: Field<'a>,
+    time_zone: Field<'a>,
+    updated_at: Field<'a>,
+    cursor: Field<'a>,
+}
+
+impl<'a> ActivityFields<'a> {
+    fn new(from: &'a EntityMapping, columns: &Arc<[String]>) -> Self {
+        let field = |name| Field::new(name, from, columns);
+        Self {
+            columns: columns.clone(),
+            activity_id: field(key(Entity::Activities)),
+            user_id: field("user_id"),
+            team_id: field("team_id"),
+            sprint_id: field("sprint_id"),
+            project_id: field("project_id"),
+            stereotype_code: field("stereotype_code"),
+            started_at: field("started_at"),
+            ended_at: field("ended_at"),
+            duration_seconds: field("duration_seconds"),
+            out_of_sprint_seconds: field("out_of_sprint_seconds"),
+            marked_in_sprint: field("marked_in_sprint"),
+            claimed_category: field("claimed_category"),
+            claimed_automatable: field("claimed_automatable"),
+            rating: field("rating"),
+            note: field("note"),
+            time_zone: field("time_zone"),
+            updated_at: field("updated_at"),
+            cursor: field(CURSOR),
+        }
+    }
+}
+
 /// Translates activities of one source under one mapping.
 pub struct ActivityTranslator<'a> {
     mapping: &'a Mapping,
     from: &'a EntityMapping,
     dimensions: &'a Dimensions,
     organisation: Tz,
+    /// Of the columns that the first record had; as a rule all others have the same.
+    fields: OnceLock<ActivityFields<'a>>,
 }
 
 impl<'a> ActivityTranslator<'a> {
     /// Translates with `mapping`, whose section for activities is `from`, in an organisation whose zone is `organisation`.
     pub fn new(mapping: &'a Mapping, from: &'a EntityMapping, dimensions: &'a Dimensions, organisation: Tz) -> Self {
-        Self { mapping, from, dimensions, organisation }
+        Self { mapping, from, dimensions, organisation, fields: OnceLock::new() }
+    }
+
+    fn fields(&self, record: &Record) -> Cow<'_, ActivityFields<'a>> {
+        let columns = record.columns();
+        let first = self.fields.get_or_init(|| ActivityFields::new(self.from, columns));
+        match Arc::ptr_eq(&first.columns, columns) {
+            true => Cow::Borrowed(first),
+            false => Cow::Owned(ActivityFields::new(self.from, columns)),
+        }
     }
 
     /// Translates one record.
     pub fn translate(&self, record: &Record) -> Translated {
-        let fields = Fields { mapping: self.from, record };
-        match self.activity(&fields) {
+        let fields = self.fields(record);
+        match self.activity(&fields, record) {
             Ok(Some((day, activity))) => Translated::Activity(day, Box::new(activity)),
             Ok(None) => Translated::Open,
-            Err(problem) => {
-                Translated::Rejected(Box::new(fields.reject(Entity::Activities, key(Entity::Activities), problem)))
-            }
+            Err(problem) => Translated::Rejected(Box::new(problem.of(Entity::Activities, &fields.activity_id, record))),
         }
     }
 
     /// The key of a record, as far as it has one.
     pub fn key(&self, record: &Record) -> Option<String> {
-        Fields { mapping: self.from, record }.text(key(Entity::Activities)).ok().flatten()
+        self.fields(record).activity_id.text(record).ok().flatten().map(Cow::into_owned)
     }
 
     /// The local day of a record, as far as it has one.
     pub fn day(&self, record: &Record) -> Option<LocalDay> {
-        let fields = Fields { mapping: self.from, record };
-        let user_id = fields.text("user_id").ok().flatten();
+        let fields = self.fields(record);
+        let user_id = fields.user_id.text(record).ok().flatten();
         let user = lookup(&self.dimensions.users, user_id.as_deref(), "unknown_user", "user_id").ok().flatten();
-        let zone = self.zone(&fields, user).unwrap_or(self.organisation);
-        let (started_at, _) = fields.instant("started_at", zone).ok()??;
+        let zone = self.zone(&fields, record, user).unwrap_or(self.organisation);
+        let (started_at, _) = fields.started_at.instant(record, zone).ok()??;
         Some(LocalDay(started_at.with_timezone(&zone).date_naive()))
     }
 
     /// When the source changed a record last, as far as it says so.
     pub fn cursor(&self, record: &Record) -> Option<DateTime<Utc>> {
-        let changed = Fields { mapping: self.from, record }.instant(CURSOR, self.organisation);
+        let changed = self.fields(record).cursor.instant(record, self.organisation);
         changed.ok().flatten().map(|(at, _)| at)
     }
 
-    fn activity(&self, fields: &Fields<'_>) -> Result<Option<(LocalDay, Activity)>, Problem> {
-        let activity_id = fields.required_text("activity_id")?;
-        let user_id = fields.required_text("user_id")?;
+    fn activity(&self, fields: &ActivityFields<'_>, record: &Record) -> Result<Option<(LocalDay, Activity)>, Problem> {
+        let activity_id = fields.activity_id.required_id(record)?;
+        let user_id = fields.user_id.required_id(record)?;
         let user = lookup(&self.dimensions.users, Some(&user_id), "unknown_user", "user_id")?;
-        let zone = self.zone(fields, user)?;
+        let zone = self.zone(fields, record, user)?;
         let (started_at, clock) = fields
-            .instant("started_at", zone)?
+            .started_at
+            .instant(record, zone)?
             .ok_or_else(|| problem("missing", "started_at", "an activity needs a start"))?;
-        let ended_at = fields.instant("ended_at", zone)?.map(|(at, _)| at);
-        let Some(duration_seconds) = duration(fields, started_at, ended_at)? else { return Ok(None) };
+        let ended_at = fields.ended_at.instant(record, zone)?.map(|(at, _)| at);
+        let duration = duration(fields.duration_seconds.seconds(record)?, started_at, ended_at)?;
+        let Some(duration_seconds) = duration else { return Ok(None) };
         let end = || started_at.checked_add_signed(TimeDelta::try_seconds(duration_seconds)?);
         let ended_at = ended_at.or_else(end).ok_or_else(|| {
             problem("out_of_range", "duration_seconds", "the activity lasts longer than the calendar")
         })?;
 
-        let stereotype_code = fields.required_text("stereotype_code")?;
+        let stereotype_code = fields.stereotype_code.required_id(record)?;
         let stereotype =
             lookup(&self.dimensions.stereotypes, Some(&stereotype_code), "unknown_stereotype", "stereotype_code")?;
         let day = LocalDay(started_at.with_timezone(&zone).date_naive());
-        let team_id = match fields.id("team_id")? {
+        let team_id = match fields.team_id.id(record)? {
             Some(team) => Some(team),
-            None => user.and_then(|user| user.team_on(day)).map(str::to_owned),
+            None => user.and_then(|user| user.team_on(day)).map(Cow::Borrowed),
         };
         // A team that is gone keeps its old days: one that only the lake remembers need not be there.
-        let stay = user.filter(|user| user.team_id != team_id).and_then(|user| user.stay_on(day));
-        if !stay.is_some_and(|stay| stay.source_row.is_none() && stay.team_id == team_id) {
+        let stay = user.filter(|user| user.team_id.as_deref() != team_id.as_deref()).and_then(|user| user.stay_on(day));
+        if !stay.is_some_and(|stay| stay.source_row.is_none() && stay.team_id.as_deref() == team_id.as_deref()) {
             lookup(&self.dimensions.teams, team_id.as_deref(), "unknown_team", "team_id")?;
         }
-        let explicit = fields.id("sprint_id")?.filter(|_| self.mapping.sprint_rule != SprintRule::Calendar);
+        let explicit = fields.sprint_id.id(record)?.filter(|_| self.mapping.sprint_rule != SprintRule::Calendar);
         let mut sprint = lookup(&self.dimensions.sprints, explicit.as_deref(), "unknown_sprint", "sprint_id")?;
         if explicit.is_none() && self.mapping.sprint_rule != SprintRule::Explicit {
             sprint = team_id.as_deref().and_then(|team| self.dimensions.sprint_at(team, started_at));
         }
-        let out_of_sprint_seconds = fields.seconds("out_of_sprint_seconds")?;
+        let out_of_sprint_seconds = fields.out_of_sprint_seconds.seconds(record)?;
         if out_of_sprint_seconds.is_some_and(|seconds| seconds > duration_seconds) {
             let message = "more time is out of sprint than the activity lasted";
             return Err(problem("exceeds_duration", "out_of_sprint_seconds", message));
         }
-        let claimed = |claim: Option<String>| claim.or_else(|| stereotype?.claimed_category.clone());
+        let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+        let claimed_category = own(fields.claimed_category.text(record)?);
         let activity = Activity {
-            activity_id,
-            user_id,
-            team_id,
-            sprint_id: explicit.or_else(|| sprint.map(|sprint| sprint.id.clone())),
-            project_id: fields.id("project_id")?,
+            activity_id: activity_id.into_owned(),
+            user_id: user_id.into_owned(),
+            team_id: own(team_id),
+            sprint_id: own(explicit).or_else(|| sprint.map(|sprint| sprint.id.clone())),
+            project_id: own(fields.project_id.id(record)?),
             sprint_starts_at: sprint.and_then(|sprint| sprint.starts_at),
             sprint_ends_at: sprint.and_then(|sprint| sprint.ends_at),
             sprint_released_at: sprint.and_then(|sprint| sprint.released_at),
-            stereotype_code,
+            stereotype_code: stereotype_code.into_owned(),
             stereotype_name: stereotype.and_then(|stereotype| stereotype.name.clone()),
-            claimed_category: claimed(fields.text("claimed_category")?),
-            claimed_automatable: fields.flag("claimed_automatable")?.or_else(|| stereotype?.claimed_automatable),
+            claimed_category: claimed_category.or_else(|| stereotype?.claimed_category.clone()),
+            claimed_automatable: fields.claimed_automatable.flag(record)?.or_else(|| stereotype?.claimed_automatable),
             started_at,
             ended_at,
             clock,
             duration_seconds,
-            marked_in_sprint: fields.flag("marked_in_sprint")?,
+            marked_in_sprint: fields.marked_in_sprint.flag(record)?,
             out_of_sprint_seconds,
-            rating: fields.rating("rating")?,
+            rating: fields.rating.rating(record)?,
             time_zone: zone.name().to_owned(),
-            note: fields.text("note")?,
-            updated_at: fields.instant("updated_at", zone)?.map(|(at, _)| at),
-            source_row: fields.record.to_json(),
+            note: own(fields.note.text(record)?),
+            updated_at: fields.updated_at.instant(record, zone)?.map(|(at, _)| at),
+            source_row: record.to_json(),
         };
         Ok(Some((day, activity)))
     }
 
     /// The zone that decides the local day: the record's own, else the person's, else the organisation's.
-    fn zone(&self, fields: &Fields<'_>, user: Option<&Member>) -> Result<Tz, Problem> {
-        match fields.text("time_zone")?.or_else(|| user?.time_zone.clone()) {
+    fn zone(&self, fields: &ActivityFields<'_>, record: &Record, user: Option<&Member>) -> Result<Tz, Problem> {
+        let own = fields.time_zone.text(record)?;
+        match own.as_deref().or_else(|| user?.time_zone.as_deref()) {
             None => Ok(self.organisation),
             Some(name) => name.parse().map_err(|_| {
                 problem("unknown_time_zone", "time_zone", "it is no IANA time zone such as Europe/Berlin")
@@ -323,11 +404,10 @@ impl<'a> ActivityTranslator<'a> {
 
 /// The effort in seconds, or `None` while the activity is still running.
 fn duration(
-    fields: &Fields<'_>,
+    seconds: Option<i64>,
     started_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
 ) -> Result<Option<i64>, Problem> {
-    let seconds = fields.seconds("duration_seconds")?;
     match (seconds, ended_at) {
         (_, Some(end)) if end < started_at => {
             Err(problem("ends_before_start", "ended_at", "the activity ends before it starts"))
@@ -335,306 +415,6 @@ fn duration(
         (None, Some(end)) => Ok(Some((end - started_at).num_seconds())),
         (seconds, _) => Ok(seconds),
     }
-}
-
-/// Reads the canonical fields of one record.
-struct Fields<'a> {
-    mapping: &'a EntityMapping,
-    record: &'a Record,
-}
-
-impl Fields<'_> {
-    fn reject(&self, entity: Entity, key: &'static str, problem: Problem) -> Rejected {
-        let Problem { reason, field, message } = problem;
-        let key = self.text(key).ok().flatten().unwrap_or_default();
-        Rejected { entity, section: entity.name(), key, reason, field, message, source_row: self.record.to_json() }
-    }
-
-    /// The mapping of a field and its cell, unless the field is not mapped or the cell says nothing: it is NULL, or an empty
-    /// text that `values` does not translate.
-    fn cell(&self, field: &'static str) -> Option<(&ColumnMapping, &Cell)> {
-        let mapping = self.mapping.columns.get(field)?;
-        let says = |cell: &&Cell| match cell {
-            Cell::Null => false,
-            Cell::Text(text) => mapping.values.is_some() || !without_mark(text).is_empty(),
-            Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_) => true,
-        };
-        let columns = mapping.columns.first().into_iter().chain(&mapping.fallback);
-        let cell = columns.map(|column| self.record.get(column)).find(says)?;
-        Some((mapping, cell))
-    }
-
-    fn text(&self, field: &'static str) -> Result<Option<String>, Problem> {
-        let Some((mapping, cell)) = self.cell(field) else { return Ok(None) };
-        let text = match cell {
-            Cell::Null => return Ok(None),
-            Cell::Boolean(flag) => flag.to_string(),
-            Cell::Integer(number) => number.to_string(),
-            Cell::Real(number) => number.to_string(),
-            Cell::Text(text) => without_mark(text).to_owned(),
-            Cell::Bytes(_) => return Err(problem("unreadable", field, "it is not UTF-8 text")),
-        };
-        match &mapping.values {
-            // An empty text says as little as NULL: an id, a zone or a category cannot be empty.
-            None => Ok(Some(text).filter(|text| !text.is_empty())),
-            Some(values) => values.get(&text).cloned().map(Some).ok_or_else(|| {
-                problem("unknown_value", field, format!("line {} of the mapping has no such value", mapping.line))
-            }),
-        }
-    }
-
-    fn required_text(&self, field: &'static str) -> Result<String, Problem> {
-        self.id(field)?.ok_or_else(|| problem("missing", field, "every record must have it"))
-    }
-
-    /// A text that names something, and so becomes part of keys.
-    fn id(&self, field: &'static str) -> Result<Option<String>, Problem> {
-        let text = self.text(field)?;
-        match &text {
-            Some(id) if id.len() > MAX_ID_BYTES => Err(problem("too_long", field, "an id has at most 512 bytes")),
-            _ => Ok(text),
-        }
-    }
-
-    fn flag(&self, field: &'static str) -> Result<Option<bool>, Problem> {
-        let Some(text) = self.text(field)? else { return Ok(None) };
-        match text.to_ascii_lowercase().as_str() {
-            "1" | "true" | "t" | "yes" | "y" => Ok(Some(true)),
-            "0" | "false" | "f" | "no" | "n" => Ok(Some(false)),
-            _ => Err(problem("unreadable", field, "it is neither yes nor no; translate it with `values`")),
-        }
-    }
-
-    fn rating(&self, field: &'static str) -> Result<Option<i8>, Problem> {
-        let Some(text) = self.text(field)? else { return Ok(None) };
-        let rating = text.parse().ok().filter(|rating| (1..=5).contains(rating));
-        rating.map(Some).ok_or_else(|| problem("out_of_range", field, "a rating is a whole number from 1 to 5"))
-    }
-
-    /// What is expected, and what was found instead; never a value.
-    fn unreadable(&self, field: &'static str, mapping: &ColumnMapping, cell: &Cell) -> Problem {
-        let kind = if field.ends_with("_seconds") { FieldKind::Seconds } else { FieldKind::Instant };
-        let shape = match cell {
-            Cell::Text(text) if kind == FieldKind::Seconds && text.contains(':') => {
-                " with `:` in it, as times and intervals have"
-            }
-            Cell::Text(text) if text.starts_with("0000-00-00") => {
-                " of the day 0000-00-00, which MySQL has for none; let the SELECT give NULL instead"
-            }
-            _ => "",
-        };
-        let (line, expected, found) = (mapping.line, mapping.expects(kind), cell.kind());
-        problem(
-            "unreadable",
-            field,
-            format!("line {line} of the mapping expects {expected}, and this is {found}{shape}"),
-        )
-    }
-
-    /// A duration, rounded to the nearest whole second.
-    fn seconds(&self, field: &'static str) -> Result<Option<i64>, Problem> {
-        let Some(mapping) = self.mapping.columns.get(field) else { return Ok(None) };
-        let unit = mapping.unit.unwrap_or(Unit::Nanoseconds(1_000_000_000));
-        let mut nanoseconds: i128 = 0;
-        // Several columns are a sum, which needs all its parts; one column may have a fallback.
-        let cells: Vec<&Cell> = match mapping.columns.as_slice() {
-            [_] => self.cell(field).map(|(_, cell)| cell).into_iter().collect(),
-            parts => parts.iter().map(|column| self.record.get(column)).collect(),
-        };
-        if cells.is_empty() || cells.contains(&&Cell::Null) {
-            return Ok(None);
-        }
-        for cell in cells {
-            nanoseconds += amount(cell, unit).ok_or_else(|| self.unreadable(field, mapping, cell))?;
-        }
-        if nanoseconds < 0 {
-            return Err(problem(
-                "negative",
-                field,
-                "a duration cannot be negative; is it a correction of another record?",
-            ));
-        }
-        let seconds = i64::try_from((nanoseconds + 500_000_000) / 1_000_000_000).ok();
-        // A hundred years: longer than any activity, short of any overflow when days are added up.
-        let seconds = seconds.filter(|seconds| *seconds <= 100 * 366 * 86_400);
-        seconds.map(Some).ok_or_else(|| problem("out_of_range", field, "the duration is longer than a hundred years"))
-    }
-
-    /// An instant and whether its time of day is known. `local` is the zone of the record's local day.
-    fn instant(&self, field: &'static str, local: Tz) -> Result<Option<(DateTime<Utc>, Clock)>, Problem> {
-        let Some((mapping, cell)) = self.cell(field) else { return Ok(None) };
-        let zone = match mapping.zone {
-            Some(ZoneRule::Fixed(zone)) => zone,
-            Some(ZoneRule::Local) | None => local,
-        };
-        let format = mapping.format.as_ref().unwrap_or(&InstantFormat::Rfc3339);
-        let unreadable = || self.unreadable(field, mapping, cell);
-        let text = if let Cell::Text(text) = cell { without_mark(text).trim() } else { "" };
-        let (instant, clock) = match (format, cell) {
-            (InstantFormat::Unix(unit), Cell::Integer(count)) => {
-                let nanoseconds = i128::from(*count) * i128::from(*unit);
-                let microseconds = i64::try_from(nanoseconds.div_euclid(1_000)).map_err(|_| unreadable())?;
-                (DateTime::from_timestamp_micros(microseconds).ok_or_else(unreadable)?, Clock::Exact)
-            }
-            (InstantFormat::Unix(_), _)
-            | (_, Cell::Null | Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_)) => {
-                return Err(unreadable());
-            }
-            (InstantFormat::Rfc3339, Cell::Text(_)) => (rfc3339(text).ok_or_else(unreadable)?, Clock::Exact),
-            (InstantFormat::Iso, Cell::Text(_)) => {
-                let naive = iso(text).ok_or_else(unreadable)?;
-                (in_zone(naive, zone, field)?, Clock::Exact)
-            }
-            (InstantFormat::Date, Cell::Text(_)) => {
-                let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| unreadable())?;
-                match self.minutes(field, mapping)? {
-                    Some(minutes) => (in_zone(day.and_time(NaiveTime::MIN) + minutes, zone, field)?, Clock::Exact),
-                    None => (start_of_day(day, zone, field)?, Clock::Day),
-                }
-            }
-            (InstantFormat::Pattern { pattern, precision: Precision::Offset }, Cell::Text(_)) => {
-                (DateTime::parse_from_str(text, pattern).map_err(|_| unreadable())?.to_utc(), Clock::Exact)
-            }
-            (InstantFormat::Pattern { pattern, precision: Precision::Time }, Cell::Text(_)) => {
-                let naive = NaiveDateTime::parse_from_str(text, pattern).map_err(|_| unreadable())?;
-                (in_zone(naive, zone, field)?, Clock::Exact)
-            }
-            (InstantFormat::Pattern { pattern, precision: Precision::Day }, Cell::Text(_)) => {
-                let day = NaiveDate::parse_from_str(text, pattern).map_err(|_| unreadable())?;
-                (start_of_day(day, zone, field)?, Clock::Day)
-            }
-        };
-        let (instant, clock) = match mapping.day_only {
-            true => (start_of_day(instant.with_timezone(&local).date_naive(), local, field)?, Clock::Day),
-            false => (instant, clock),
-        };
-        match (instant.year(), format) {
-            (1970, InstantFormat::Unix(_)) => Err(problem(
-                "out_of_range",
-                field,
-                "it lies in 1970, as a number in another unit than the declared one does",
-            )),
-            // The lake keeps microseconds, and what decides order and identity is what the lake keeps.
-            (1970..=2100, _) => Ok(Some((instant.trunc_subsecs(6), clock))),
-            _ => Err(problem("out_of_range", field, "it lies outside the years 1970 to 2100")),
-        }
-    }
-
-    /// The minutes after midnight beside a day, where the record has them.
-    fn minutes(&self, field: &'static str, mapping: &ColumnMapping) -> Result<Option<TimeDelta>, Problem> {
-        let minutes = match mapping.minutes.as_ref().map_or(&Cell::Null, |column| self.record.get(column)) {
-            Cell::Null => return Ok(None),
-            Cell::Integer(minutes) => Some(*minutes),
-            Cell::Text(text) => text.parse().ok(),
-            _ => None,
-        };
-        let minutes = minutes.filter(|minutes| (0..24 * 60).contains(minutes)).and_then(TimeDelta::try_minutes);
-        let message = "minutes after midnight are a whole number from 0 to 1439";
-        minutes.map(Some).ok_or_else(|| problem("out_of_range", field, message))
-    }
-}
-
-/// A duration in nanoseconds, or `None` where the cell is none in this unit.
-fn amount(cell: &Cell, unit: Unit) -> Option<i128> {
-    let real = |number: f64, unit: i64| {
-        let nanoseconds = number * unit as f64;
-        // Beyond this a float no longer tells nanoseconds apart, and no duration is that long.
-        (nanoseconds.abs() < 9e18).then(|| nanoseconds.round() as i128)
-    };
-    match (unit, cell) {
-        (Unit::Nanoseconds(unit), Cell::Integer(number)) => Some(i128::from(*number) * i128::from(unit)),
-        (Unit::Nanoseconds(unit), Cell::Real(number)) => real(*number, unit),
-        (unit, Cell::Text(text)) => {
-            let text = without_mark(text).trim();
-            match unit {
-                Unit::Nanoseconds(unit) => match text.parse::<i64>() {
-                    Ok(number) => Some(i128::from(number) * i128::from(unit)),
-                    Err(_) => real(text.parse().ok()?, unit),
-                },
-                Unit::Clock => clock(text).filter(|_| !text.contains(['.', '-', '+'])),
-                Unit::Time => clock(text),
-                Unit::Interval => interval(text),
-            }
-        }
-        _ => None,
-    }
-}
-
-/// A text without the byte order mark that a file left at the beginning of its first value.
-pub(crate) fn without_mark(text: &str) -> &str {
-    text.trim_start_matches('\u{feff}')
-}
-
-/// `H:MM`, `H:MM:SS` or `H:MM:SS.F` with any number of hours, perhaps below zero, in nanoseconds.
-fn clock(text: &str) -> Option<i128> {
-    let (sign, text) = match text.strip_prefix('-') {
-        Some(text) => (-1, text),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
-    let mut parts = text.split(':');
-    let (hours, minutes) = (digits(parts.next()?)?, digits(parts.next()?)?);
-    let (seconds, fraction) = parts.next().map_or(("0", "0"), |part| part.split_once('.').unwrap_or((part, "0")));
-    let seconds = digits(seconds)?;
-    // Nine digits are nanoseconds; what is finer is beyond any clock.
-    let fraction = digits(format!("{fraction:0<9}").get(..9)?)?;
-    let whole = match (minutes, seconds, parts.next()) {
-        (0..60, 0..60, None) => i128::from(hours) * 3_600 + i128::from(minutes * 60 + seconds),
-        _ => return None,
-    };
-    Some(sign * (whole * 1_000_000_000 + i128::from(fraction)))
-}
-
-/// PostgreSQL's notation under the style `postgres`, `1 day -02:03:04.5`, in nanoseconds. A day has 24 hours; a month or a
-/// year has no length of its own, and cannot be read.
-fn interval(text: &str) -> Option<i128> {
-    const DAY: i128 = 86_400_000_000_000;
-    let mut words = text.split_ascii_whitespace().peekable();
-    words.peek()?;
-    let mut nanoseconds = 0;
-    while let Some(word) = words.next() {
-        nanoseconds += if word.contains(':') {
-            clock(word).filter(|_| words.peek().is_none())?
-        } else {
-            let number: i32 = word.parse().ok()?;
-            match words.next()? {
-                "day" | "days" => i128::from(number) * DAY,
-                "mon" | "mons" | "year" | "years" if number == 0 => 0,
-                _ => return None,
-            }
-        };
-    }
-    Some(nanoseconds)
-}
-
-/// PostgreSQL writes a space for the `T`, which RFC 3339 allows, and an offset of whole hours as `+00`, which it does not.
-fn rfc3339(text: &str) -> Option<DateTime<Utc>> {
-    let whole_hours = text.len() > "2026-08-03".len()
-        && matches!(text.as_bytes(), [.., b'+' | b'-', tens, ones] if tens.is_ascii_digit() && ones.is_ascii_digit());
-    let instant = if whole_hours {
-        DateTime::parse_from_rfc3339(&format!("{text}:00"))
-    } else {
-        DateTime::parse_from_rfc3339(text)
-    };
-    instant.ok().map(|instant| instant.to_utc())
-}
-
-fn iso(text: &str) -> Option<NaiveDateTime> {
-    ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"]
-        .iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
-}
-
-/// A time that happens twice, when clocks go back, is the earlier one; a time that never happens is refused.
-fn in_zone(naive: NaiveDateTime, zone: Tz, field: &'static str) -> Result<DateTime<Utc>, Problem> {
-    let skipped = || problem("nonexistent_local_time", field, "clocks skip this time in its zone");
-    zone.from_local_datetime(&naive).earliest().map(|at| at.to_utc()).ok_or_else(skipped)
-}
-
-/// The first instant of a day: midnight, or where clocks skip it the moment they resume.
-fn start_of_day(day: NaiveDate, zone: Tz, field: &'static str) -> Result<DateTime<Utc>, Problem> {
-    let midnight = day.and_time(NaiveTime::MIN);
-    in_zone(midnight, zone, field).or_else(|_| in_zone(midnight + TimeDelta::hours(1), zone, field))
 }
 
 #[cfg(test)]

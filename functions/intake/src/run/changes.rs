@@ -13,7 +13,6 @@ use shared::{
 use super::{IntakeError, Run, Sorting, content};
 use crate::{
     base::{activities, unreadable},
-    days::Placed,
     keys::{Digest, digest},
     personal::Veil,
     record::Reading,
@@ -198,7 +197,7 @@ impl Run<'_> {
             let row = row?;
             if !seen.contains(&digest(&row.key)) {
                 self.record.counts.read += 1;
-                self.quarantine_row(Entity::Activities, &row)?;
+                self.quarantine_row(Entity::Activities, row)?;
             }
         }
         Ok(())
@@ -253,7 +252,7 @@ impl Run<'_> {
 
     /// Keeps a refused record; one that was refused before says nothing new of the mapping.
     fn reject_again(&mut self, rejected: Rejected, before: bool) -> Result<(), IntakeError> {
-        if before { self.quarantine_row(rejected.entity, &rejected.into()) } else { self.reject(rejected) }
+        if before { self.quarantine_row(rejected.entity, rejected.into()) } else { self.reject(rejected) }
     }
 
     /// Looks at what the lake holds of a day: its keys, and of the rows `changed` what they were.
@@ -383,7 +382,7 @@ impl Run<'_> {
                 Translated::Open => self.record.counts.open += 1,
                 Translated::Rejected(rejected) => self.reject_again(*rejected, known.refused.contains(&key))?,
                 Translated::Activity(day, activity) => {
-                    if !sorting.put(Placed { day, activity }).await {
+                    if !sorting.put(day, &activity).await {
                         break;
                     }
                 }

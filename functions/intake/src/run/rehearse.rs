@@ -12,7 +12,7 @@ use shared::{
     time::{Generation, LocalDay},
 };
 
-use super::{Captured, Input, Intake, IntakeError, Run, Sorted, content};
+use super::{Captured, Input, Intake, IntakeError, Run, Sealing, content};
 use crate::{
     base::activities,
     days::Output,
@@ -96,9 +96,9 @@ impl Run<'_> {
         };
         let dimensions = Dimensions::new(captured);
         let translator = ActivityTranslator::new(&mapping, from, &dimensions, self.intake.time_zone);
-        let veil = Veil::new(self.intake.pseudonyms.as_ref(), Entity::Activities.name(), from, &columns.names());
+        let veil = Veil::new(self.intake.pseudonyms.as_ref(), Entity::Activities.name(), from, &columns.names);
         let sorting = self.everything(&mut snapshot, columns, &translator, &veil).await?;
-        let Sorted { mut sealed, sorter } = sorting.finish().await;
+        let Sealing { mut sealed, sorter } = sorting.finish().await;
         snapshot.close().await;
 
         let mut rehearsal = Rehearsal { open: self.record.counts.open, ..Rehearsal::default() };

@@ -12,10 +12,9 @@ use shared::{
     lake::{Entity, LakeError, LakeKey, parquet_file::Reader},
 };
 
-use super::{Intake, IntakeError, Run, Sorted, Sorting, Waiting};
+use super::{Intake, IntakeError, Run, Sealing, Sorting, Waiting};
 use crate::{
     base::{activities, unreadable},
-    days::Placed,
     mapping::EntityMapping,
     personal::Veil,
     provenance::hidden,
@@ -101,7 +100,7 @@ impl Run<'_> {
         for row in refused.iter().map(Refused::rows).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
             let row = self.let_through(row?);
             let Some((from, record)) = from.and_then(|from| Some((from, readable(&row, entity.name(), from)?))) else {
-                self.quarantine_row(entity, &row)?;
+                self.quarantine_row(entity, row)?;
                 continue;
             };
             match translate_dimension(entity, from, self.intake.time_zone, &record) {
@@ -140,7 +139,7 @@ impl Run<'_> {
             let row = self.let_through(row?);
             self.record.counts.read += 1;
             let Some(record) = readable(&row, entity.name(), from) else {
-                self.quarantine_row(entity, &row)?;
+                self.quarantine_row(entity, row)?;
                 continue;
             };
             match translator.translate(&record) {
@@ -151,8 +150,8 @@ impl Run<'_> {
                 }
                 // The record as it was kept, so that the source's own next run writes the same bytes.
                 Translated::Activity(day, activity) => {
-                    let activity = Box::new(Activity { source_row: row.source_row, ..*activity });
-                    if !sorting.put(Placed { day, activity }).await {
+                    let activity = Activity { source_row: row.source_row, ..*activity };
+                    if !sorting.put(day, &activity).await {
                         break;
                     }
                 }
@@ -165,13 +164,13 @@ impl Run<'_> {
             for batch in Reader::open(&base, file)?.batches(None)? {
                 for activity in activities(&base, &batch?)? {
                     self.record.counts.read += 1;
-                    if !sorting.put(Placed { day, activity: Box::new(activity) }).await {
+                    if !sorting.put(day, &activity).await {
                         break;
                     }
                 }
             }
         }
-        let Sorted { sealed, sorter } = sorting.finish().await;
+        let Sealing { sealed, sorter } = sorting.finish().await;
         self.publish_days(sealed, false, waiting).await?;
         sorter.await.map_err(|_| IntakeError::Panicked)??;
         Ok(())

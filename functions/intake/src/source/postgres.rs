@@ -6,10 +6,10 @@
 
 use std::{io, sync::Arc};
 
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures::{StreamExt, stream::BoxStream};
 use sqlx::{
-    AssertSqlSafe, Column, Connection, PgConnection, Row, TypeInfo, ValueRef,
-    postgres::{PgRow, PgValueRef},
+    AssertSqlSafe, Column, Connection, PgConnection, Row, TypeInfo,
+    postgres::{PgRow, PgTypeInfo, PgValueRef},
 };
 
 use super::{CONNECT, Cell, Family, Moment, Record, Said, SourceColumn, SourceError, not_connected};
@@ -109,10 +109,16 @@ impl Snapshot {
     ) -> BoxStream<'_, Result<Record, SourceError>> {
         let failed = |error| not_read("give all its records", error);
         let rows = sqlx::raw_sql(AssertSqlSafe(select)).fetch(&mut self.connection);
-        let records = rows.map_err(failed).and_then(move |row| {
-            let cells: Result<Vec<Cell>, sqlx::Error> =
-                (0..columns.len()).map(|index| Ok(cell(&row.try_get_raw(index)?))).collect();
-            std::future::ready(cells.map(|cells| Record::new(columns.clone(), cells)).map_err(failed))
+        let mut kinds: Option<Vec<Kind>> = None;
+        let records = rows.map(move |row| {
+            let row = row.map_err(failed)?;
+            let kinds =
+                kinds.get_or_insert_with(|| row.columns().iter().map(|column| Kind::of(column.type_info())).collect());
+            let mut cells = Vec::with_capacity(columns.len());
+            for (index, kind) in kinds.iter().enumerate().take(columns.len()) {
+                cells.push(cell(&row.try_get_raw(index).map_err(failed)?, *kind));
+            }
+            Ok(Record::new(columns.clone(), cells))
         });
         records.boxed()
     }
@@ -125,12 +131,12 @@ impl Snapshot {
 
 /// What the rows of [`RUNNING`] say, unless this is a standby: transactions run on its primary.
 fn moment(rows: &[PgRow]) -> Option<Moment> {
-    let text = |row: &PgRow, column: usize| match cell(&row.try_get_raw(column).ok()?) {
+    let text = |row: &PgRow, column: usize| match cell(&row.try_get_raw(column).ok()?, Kind::Other) {
         Cell::Text(text) => Some(text),
         _ => None,
     };
     let first = rows.first()?;
-    if cell(&first.try_get_raw(0).ok()?) != Cell::Boolean(false) {
+    if cell(&first.try_get_raw(0).ok()?, Kind::Boolean) != Cell::Boolean(false) {
         return None;
     }
     let instant = |text: String| text.parse().ok();
@@ -161,20 +167,40 @@ fn family(type_name: &str) -> Family {
     }
 }
 
-/// PostgreSQL's types belong to columns. What JSON has a type for keeps it; anything else is PostgreSQL's text.
-fn cell(value: &PgValueRef<'_>) -> Cell {
+/// What the values of a column are to us. PostgreSQL's types belong to columns; what JSON has a type for keeps it, and anything
+/// else is PostgreSQL's text.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Boolean,
+    Integer,
+    Real,
+    Other,
+}
+
+impl Kind {
+    fn of(type_info: &PgTypeInfo) -> Self {
+        match type_info.name() {
+            "BOOL" => Self::Boolean,
+            "INT2" | "INT4" | "INT8" => Self::Integer,
+            "FLOAT4" | "FLOAT8" => Self::Real,
+            _ => Self::Other,
+        }
+    }
+}
+
+fn cell(value: &PgValueRef<'_>, kind: Kind) -> Cell {
     // Only NULL has no bytes.
     let Ok(bytes) = value.as_bytes() else { return Cell::Null };
     let Ok(text) = std::str::from_utf8(bytes) else { return Cell::Bytes(bytes.to_vec()) };
-    let typed = match value.type_info().name() {
-        "BOOL" => match text {
+    let typed = match kind {
+        Kind::Boolean => match text {
             "t" => Some(Cell::Boolean(true)),
             "f" => Some(Cell::Boolean(false)),
             _ => None,
         },
-        "INT2" | "INT4" | "INT8" => text.parse().ok().map(Cell::Integer),
-        "FLOAT4" | "FLOAT8" => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Cell::Real),
-        _ => None,
+        Kind::Integer => text.parse().ok().map(Cell::Integer),
+        Kind::Real => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Cell::Real),
+        Kind::Other => None,
     };
     typed.unwrap_or_else(|| Cell::Text(text.to_owned()))
 }

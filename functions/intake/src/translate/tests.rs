@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
+use shared::activity::Clock;
+
 use super::*;
+use crate::source::Cell;
 
 /// A mapping of one table, with `columns` for the activity and whatever they need.
 fn mapping(columns: &str) -> Mapping {
