@@ -14,7 +14,7 @@ use crate::{
     mapping::{BUILT_IN, Mapping, MappingError, ZoneRule},
     personal::{Becomes, Personal},
     record::Versions,
-    source::{Cell, Record, Snapshot, SourceColumn},
+    source::{Record, Snapshot, SourceColumn},
     translate::{ActivityTranslator, Dimensions, Translated},
 };
 
@@ -139,7 +139,7 @@ pub async fn sections(mapping: &Mapping, address: &Address) -> Result<Vec<Sectio
             let declared = columns.iter().find(|column| column.name == name).map(|column| column.type_name.clone());
             match declared.filter(|name| !name.is_empty()) {
                 Some(declared) => BTreeSet::from([declared]),
-                None => looked_at.iter().map(|record| record.get(name)).map(Cell::kind).map(str::to_owned).collect(),
+                None => looked_at.iter().map(|record| record.get(name).kind().to_owned()).collect(),
             }
         };
         let field = |(field, mapped): (&&'static str, &crate::mapping::ColumnMapping)| {

@@ -117,12 +117,12 @@ impl<'a> Veil<'a> {
 
     /// The record, without who is who.
     pub fn over(&self, record: Record) -> Record {
-        self.hide(record, hidden)
+        self.hide(record, push_hidden)
     }
 
     /// A record that was hidden already, without what the present mapping does not let through.
     pub fn again(&self, record: Record) -> Record {
-        self.hide(record, |_, cell| cell)
+        self.hide(record, |_, cell, through| through.push(cell))
     }
 
     /// Whether a column says what the source says.
@@ -132,31 +132,35 @@ impl<'a> Veil<'a> {
         self.key.is_none() || kept.all(|(_, becomes)| *becomes == Becomes::Itself)
     }
 
-    fn hide(&self, record: Record, replace: impl Fn(&PseudonymKey, Cell) -> Cell) -> Record {
+    fn hide(&self, record: Record, push_pseudonym: impl Fn(&PseudonymKey, Cell<'_>, &mut Record)) -> Record {
         let Some(key) = self.key else { return record };
-        let cells = record.into_cells().into_iter().zip(&self.becomes).filter_map(|(cell, becomes)| match becomes {
-            Becomes::Itself => Some(cell),
-            Becomes::Pseudonym => Some(replace(key, cell)),
-            Becomes::Null => Some(Cell::Null),
-            Becomes::Nothing => None,
-        });
-        Record::new(self.columns.clone(), cells.collect())
+        let mut through = Record::new(self.columns.clone());
+        for (cell, becomes) in record.cells().zip(&self.becomes) {
+            match becomes {
+                Becomes::Itself => through.push(cell),
+                Becomes::Pseudonym => push_pseudonym(key, cell, &mut through),
+                Becomes::Null => through.push(Cell::Null),
+                Becomes::Nothing => {}
+            }
+        }
+        through
     }
 }
 
 /// What stands for a cell. NULL and an empty text say nothing of anybody; what is no text stays none.
-fn hidden(key: &PseudonymKey, cell: Cell) -> Cell {
+fn push_hidden(key: &PseudonymKey, cell: Cell<'_>, record: &mut Record) {
     let text = match cell {
-        Cell::Null => return Cell::Null,
-        Cell::Text(text) if text.is_empty() => return Cell::Text(text),
+        Cell::Null | Cell::Text("") => return record.push(cell),
         // 0xff is in no text.
-        Cell::Bytes(bytes) => return Cell::Bytes([&[0xff], pseudonym(key, &hex(&bytes)).as_bytes()].concat()),
-        Cell::Text(text) => without_mark(&text).to_owned(),
+        Cell::Bytes(bytes) => {
+            return record.push(Cell::Bytes(&[&[0xff], pseudonym(key, &hex(bytes)).as_bytes()].concat()));
+        }
+        Cell::Text(text) => without_mark(text).to_owned(),
         Cell::Boolean(flag) => flag.to_string(),
         Cell::Integer(number) => number.to_string(),
         Cell::Real(number) => number.to_string(),
     };
-    Cell::Text(pseudonym(key, &text))
+    record.push(Cell::Text(&pseudonym(key, &text)));
 }
 
 fn hex(bytes: &[u8]) -> String {

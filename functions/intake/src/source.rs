@@ -196,8 +196,8 @@ fn not_connected(database: Database, server: String, local: bool, error: sqlx::E
 }
 
 /// A value as the source's driver gives it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Cell {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell<'a> {
     /// NULL.
     Null,
     /// Yes or no, where the source has a type for it.
@@ -207,9 +207,9 @@ pub enum Cell {
     /// A floating-point number.
     Real(f64),
     /// UTF-8 text.
-    Text(String),
+    Text(&'a str),
     /// Anything else, text in another encoding included.
-    Bytes(Vec<u8>),
+    Bytes(&'a [u8]),
 }
 
 /// What the values of a column's type look like, as far as a mapping can be wrong about it.
@@ -244,16 +244,33 @@ pub struct SourceColumn {
     pub family: Family,
 }
 
-/// One source record: all its columns, in the order of the SELECT.
+/// One source record: all its columns, in the order of the SELECT. There are millions of them, so that all texts of one are one
+/// text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     columns: Arc<[String]>,
-    cells: Vec<Cell>,
+    cells: Vec<Kept>,
+    text: String,
+    bytes: Vec<u8>,
 }
 
-impl Cell {
+/// A cell, or where it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kept {
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    Real(f64),
+    Text { start: usize, end: usize },
+    Bytes { start: usize, end: usize },
+}
+
+/// What the texts of a record come to, as a rule.
+const USUAL_TEXT: usize = 256;
+
+impl Cell<'_> {
     /// What it is, in words, without its value.
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(self) -> &'static str {
         match self {
             Self::Null => "NULL",
             Self::Boolean(_) => "a boolean",
@@ -266,20 +283,57 @@ impl Cell {
 }
 
 impl Record {
-    /// A record of these columns and as many cells.
-    pub fn new(columns: Arc<[String]>, cells: Vec<Cell>) -> Self {
-        Self { columns, cells }
+    /// A record of these columns, which has no cells yet.
+    pub fn new(columns: Arc<[String]>) -> Self {
+        let cells = Vec::with_capacity(columns.len());
+        Self { columns, cells, text: String::with_capacity(USUAL_TEXT), bytes: Vec::new() }
+    }
+
+    /// Takes the cell of the next column.
+    pub fn push(&mut self, cell: Cell<'_>) {
+        self.cells.push(match cell {
+            Cell::Null => Kept::Null,
+            Cell::Boolean(flag) => Kept::Boolean(flag),
+            Cell::Integer(number) => Kept::Integer(number),
+            Cell::Real(number) => Kept::Real(number),
+            Cell::Text(text) => {
+                let start = self.text.len();
+                self.text.push_str(text);
+                Kept::Text { start, end: self.text.len() }
+            }
+            Cell::Bytes(bytes) => {
+                let start = self.bytes.len();
+                self.bytes.extend_from_slice(bytes);
+                Kept::Bytes { start, end: self.bytes.len() }
+            }
+        });
     }
 
     /// The cell of a column; NULL where there is none.
-    pub fn get(&self, column: &str) -> &Cell {
+    pub fn get(&self, column: &str) -> Cell<'_> {
         let position = self.columns.iter().position(|name| name == column);
-        position.map_or(&Cell::Null, |position| self.at(position))
+        position.map_or(Cell::Null, |position| self.at(position))
     }
 
     /// The cell at a position; NULL where there is none.
-    pub fn at(&self, position: usize) -> &Cell {
-        self.cells.get(position).unwrap_or(&Cell::Null)
+    pub fn at(&self, position: usize) -> Cell<'_> {
+        self.cells.get(position).map_or(Cell::Null, |kept| self.cell(*kept))
+    }
+
+    /// Its cells, in the order of its columns.
+    pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
+        self.cells.iter().map(|kept| self.cell(*kept))
+    }
+
+    fn cell(&self, kept: Kept) -> Cell<'_> {
+        match kept {
+            Kept::Null => Cell::Null,
+            Kept::Boolean(flag) => Cell::Boolean(flag),
+            Kept::Integer(number) => Cell::Integer(number),
+            Kept::Real(number) => Cell::Real(number),
+            Kept::Text { start, end } => Cell::Text(&self.text[start..end]),
+            Kept::Bytes { start, end } => Cell::Bytes(&self.bytes[start..end]),
+        }
     }
 
     /// A record that [`Record::to_json`] wrote, or `None` if it is none. Text that could have been bytes is taken for bytes,
@@ -292,37 +346,30 @@ impl Record {
                 .collect()
         };
         let object: Map<String, Value> = serde_json::from_str(text).ok()?;
-        let (columns, cells): (Vec<String>, Vec<Cell>) = object
-            .into_iter()
-            .map(|(column, value)| {
-                let cell = match value {
-                    Value::Null => Cell::Null,
-                    Value::Bool(flag) => Cell::Boolean(flag),
-                    Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                        (Some(number), _) => Cell::Integer(number),
-                        (None, Some(number)) => Cell::Real(number),
-                        (None, None) => Cell::Text(number.to_string()),
-                    },
-                    Value::String(text) => match text.strip_prefix("\\x").and_then(bytes) {
-                        Some(bytes) => Cell::Bytes(bytes),
-                        None => Cell::Text(text),
-                    },
-                    nested @ (Value::Array(_) | Value::Object(_)) => Cell::Text(nested.to_string()),
-                };
-                (column, cell)
-            })
-            .unzip();
-        Some(Self { columns: columns.into(), cells })
+        let (columns, values): (Vec<String>, Vec<Value>) = object.into_iter().unzip();
+        let mut record = Self::new(columns.into());
+        for value in values {
+            match value {
+                Value::Null => record.push(Cell::Null),
+                Value::Bool(flag) => record.push(Cell::Boolean(flag)),
+                Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                    (Some(number), _) => record.push(Cell::Integer(number)),
+                    (None, Some(number)) => record.push(Cell::Real(number)),
+                    (None, None) => record.push(Cell::Text(&number.to_string())),
+                },
+                Value::String(text) => match text.strip_prefix("\\x").and_then(bytes) {
+                    Some(bytes) => record.push(Cell::Bytes(&bytes)),
+                    None => record.push(Cell::Text(&text)),
+                },
+                nested @ (Value::Array(_) | Value::Object(_)) => record.push(Cell::Text(&nested.to_string())),
+            }
+        }
+        Some(record)
     }
 
     /// The names of its columns.
     pub fn columns(&self) -> &Arc<[String]> {
         &self.columns
-    }
-
-    /// Its cells, in the order of its columns.
-    pub fn into_cells(self) -> Vec<Cell> {
-        self.cells
     }
 
     /// Whether it has the column, whatever is in it.
@@ -333,7 +380,7 @@ impl Record {
     /// The whole record as a JSON object. Bytes become `\x` and hexadecimal digits, as PostgreSQL writes them; a number
     /// that JSON does not have becomes text.
     pub fn to_json(&self) -> String {
-        let mut json = Vec::with_capacity(512);
+        let mut json = Vec::with_capacity(self.text.len() + 32 * self.cells.len());
         // What is written to memory cannot fail, and JSON is UTF-8.
         let _ = serde_json::to_writer(&mut json, &Object(self));
         String::from_utf8(json).unwrap_or_default()
@@ -345,12 +392,12 @@ struct Object<'a>(&'a Record);
 
 impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Record { columns, cells } = self.0;
-        serializer.collect_map(columns.iter().zip(cells))
+        let Self(record) = self;
+        serializer.collect_map(record.columns.iter().zip(record.cells()))
     }
 }
 
-impl Serialize for Cell {
+impl Serialize for Cell<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Cell::Null => serializer.serialize_unit(),

@@ -6,7 +6,7 @@ mod field;
 use std::{
     borrow::Cow,
     cmp::Reverse,
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, OnceLock},
 };
 
@@ -163,12 +163,12 @@ const NO_SUCH_RECORD: &str = "the source has no such record; add it there, or co
 
 /// The dimensions that activities refer to, ready for look-ups. `None` where the source has no such entity.
 pub struct Dimensions {
-    teams: Option<BTreeMap<String, Member>>,
-    users: Option<BTreeMap<String, Member>>,
-    sprints: Option<BTreeMap<String, Member>>,
-    stereotypes: Option<BTreeMap<String, Member>>,
+    teams: Option<HashMap<String, Member>>,
+    users: Option<HashMap<String, Member>>,
+    sprints: Option<HashMap<String, Member>>,
+    stereotypes: Option<HashMap<String, Member>>,
     /// By team: its sprints, the latest start first, so that the first that contains an instant decides.
-    calendar: BTreeMap<String, Vec<Member>>,
+    calendar: HashMap<String, Vec<Member>>,
 }
 
 impl Dimensions {
@@ -178,9 +178,9 @@ impl Dimensions {
             let members: Option<Vec<Member>> = captured.remove(&entity);
             members.map(|members| members.into_iter().map(|member| (member.id.clone(), member)).collect())
         };
-        let sprints: Option<BTreeMap<String, Member>> = index(Entity::Sprints);
-        let mut calendar: BTreeMap<String, Vec<Member>> = BTreeMap::new();
-        for sprint in sprints.iter().flat_map(BTreeMap::values) {
+        let sprints: Option<HashMap<String, Member>> = index(Entity::Sprints);
+        let mut calendar: HashMap<String, Vec<Member>> = HashMap::new();
+        for sprint in sprints.iter().flat_map(HashMap::values) {
             if let Some(team) = &sprint.team_id {
                 calendar.entry(team.clone()).or_default().push(sprint.clone());
             }
@@ -202,7 +202,7 @@ impl Dimensions {
 
 /// The member that an activity refers to: an error if the source has the entity but not the member.
 fn lookup<'a>(
-    members: &'a Option<BTreeMap<String, Member>>,
+    members: &'a Option<HashMap<String, Member>>,
     id: Option<&str>,
     reason: &'static str,
     field: &'static str,

@@ -5,7 +5,7 @@
 
 use std::{io, sync::Arc};
 
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures::{StreamExt, stream::BoxStream};
 use sqlx::{
     AssertSqlSafe, Column, Connection, Decode, Executor, MySql, MySqlConnection, Row, SqlSafeStr, Statement, Type,
     TypeInfo, ValueRef,
@@ -95,10 +95,13 @@ impl Snapshot {
     ) -> BoxStream<'_, Result<Record, SourceError>> {
         let failed = |error| not_read("give all its records", error);
         let rows = sqlx::raw_sql(AssertSqlSafe(select)).fetch(&mut self.connection);
-        let records = rows.map_err(failed).and_then(move |row| {
-            let cells: Result<Vec<Cell>, sqlx::Error> =
-                (0..columns.len()).map(|index| cell(row.try_get_raw(index)?)).collect();
-            std::future::ready(cells.map(|cells| Record::new(columns.clone(), cells)).map_err(failed))
+        let records = rows.map(move |row| {
+            let row = row.map_err(failed)?;
+            let mut record = Record::new(columns.clone());
+            for index in 0..columns.len() {
+                row.try_get_raw(index).and_then(|value| push(&mut record, value)).map_err(failed)?;
+            }
+            Ok(record)
         });
         records.boxed()
     }
@@ -146,22 +149,30 @@ fn bytes(value: MySqlValueRef<'_>) -> Result<&[u8], sqlx::Error> {
 }
 
 /// MySQL's types belong to columns. What JSON has a type for keeps it; anything else is MySQL's text, or bytes.
-fn cell(value: MySqlValueRef<'_>) -> Result<Cell, sqlx::Error> {
+fn push(record: &mut Record, value: MySqlValueRef<'_>) -> Result<(), sqlx::Error> {
     if value.is_null() {
-        return Ok(Cell::Null);
+        record.push(Cell::Null);
+        return Ok(());
     }
     let type_info = value.type_info().into_owned();
     let bytes = bytes(value)?;
     let type_name = type_info.name().trim_end_matches(" UNSIGNED");
     if type_name == "BIT" && bytes.len() <= 8 {
         let number = bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-        return Ok(i64::try_from(number).map_or_else(|_| Cell::Text(number.to_string()), Cell::Integer));
+        match i64::try_from(number) {
+            Ok(number) => record.push(Cell::Integer(number)),
+            Err(_) => record.push(Cell::Text(&number.to_string())),
+        }
+        return Ok(());
     }
     let binary = matches!(type_name, "GEOMETRY")
         || <[u8] as Type<MySql>>::compatible(&type_info) && !<str as Type<MySql>>::compatible(&type_info);
     let text = match std::str::from_utf8(bytes) {
         Ok(text) if !binary => text,
-        _ => return Ok(Cell::Bytes(bytes.to_vec())),
+        _ => {
+            record.push(Cell::Bytes(bytes));
+            return Ok(());
+        }
     };
     let typed = match type_name {
         "BOOLEAN" | "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" | "YEAR" => {
@@ -169,8 +180,12 @@ fn cell(value: MySqlValueRef<'_>) -> Result<Cell, sqlx::Error> {
         }
         "FLOAT" | "DOUBLE" => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Cell::Real),
         // An instant, which the session shows in UTC.
-        "TIMESTAMP" => Some(Cell::Text(format!("{text}+00"))),
+        "TIMESTAMP" => {
+            record.push(Cell::Text(&format!("{text}+00")));
+            return Ok(());
+        }
         _ => None,
     };
-    Ok(typed.unwrap_or_else(|| Cell::Text(text.to_owned())))
+    record.push(typed.unwrap_or(Cell::Text(text)));
+    Ok(())
 }

@@ -114,11 +114,11 @@ impl Snapshot {
             let row = row.map_err(failed)?;
             let kinds =
                 kinds.get_or_insert_with(|| row.columns().iter().map(|column| Kind::of(column.type_info())).collect());
-            let mut cells = Vec::with_capacity(columns.len());
+            let mut record = Record::new(columns.clone());
             for (index, kind) in kinds.iter().enumerate().take(columns.len()) {
-                cells.push(cell(&row.try_get_raw(index).map_err(failed)?, *kind));
+                record.push(cell(&row.try_get_raw(index).map_err(failed)?, *kind));
             }
-            Ok(Record::new(columns.clone(), cells))
+            Ok(record)
         });
         records.boxed()
     }
@@ -132,7 +132,7 @@ impl Snapshot {
 /// What the rows of [`RUNNING`] say, unless this is a standby: transactions run on its primary.
 fn moment(rows: &[PgRow]) -> Option<Moment> {
     let text = |row: &PgRow, column: usize| match cell(&row.try_get_raw(column).ok()?, Kind::Other) {
-        Cell::Text(text) => Some(text),
+        Cell::Text(text) => Some(text.to_owned()),
         _ => None,
     };
     let first = rows.first()?;
@@ -188,10 +188,10 @@ impl Kind {
     }
 }
 
-fn cell(value: &PgValueRef<'_>, kind: Kind) -> Cell {
+fn cell<'r>(value: &PgValueRef<'r>, kind: Kind) -> Cell<'r> {
     // Only NULL has no bytes.
     let Ok(bytes) = value.as_bytes() else { return Cell::Null };
-    let Ok(text) = std::str::from_utf8(bytes) else { return Cell::Bytes(bytes.to_vec()) };
+    let Ok(text) = std::str::from_utf8(bytes) else { return Cell::Bytes(bytes) };
     let typed = match kind {
         Kind::Boolean => match text {
             "t" => Some(Cell::Boolean(true)),
@@ -202,5 +202,5 @@ fn cell(value: &PgValueRef<'_>, kind: Kind) -> Cell {
         Kind::Real => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Cell::Real),
         Kind::Other => None,
     };
-    typed.unwrap_or_else(|| Cell::Text(text.to_owned()))
+    typed.unwrap_or(Cell::Text(text))
 }

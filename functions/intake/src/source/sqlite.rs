@@ -65,15 +65,18 @@ impl Snapshot {
         let rows = sqlx::query(AssertSqlSafe(select)).fetch(&mut self.connection);
         let records = rows.map(move |row| {
             let row = row.map_err(failed)?;
-            let cells: Result<Vec<Cell>, sqlx::Error> = (0..columns.len()).map(|index| cell(&row, index)).collect();
-            Ok(Record::new(columns.clone(), cells.map_err(failed)?))
+            let mut record = Record::new(columns.clone());
+            for index in 0..columns.len() {
+                record.push(cell(&row, index).map_err(failed)?);
+            }
+            Ok(record)
         });
         records.boxed()
     }
 }
 
 /// SQLite's types belong to values, not to columns.
-fn cell(row: &SqliteRow, index: usize) -> Result<Cell, sqlx::Error> {
+fn cell(row: &SqliteRow, index: usize) -> Result<Cell<'_>, sqlx::Error> {
     let value = row.try_get_raw(index)?;
     if value.is_null() {
         return Ok(Cell::Null);
@@ -82,9 +85,9 @@ fn cell(row: &SqliteRow, index: usize) -> Result<Cell, sqlx::Error> {
     let decoded = match kind.as_str() {
         "INTEGER" | "BOOLEAN" => <i64 as Decode<Sqlite>>::decode(value).map(Cell::Integer),
         "REAL" => <f64 as Decode<Sqlite>>::decode(value).map(Cell::Real),
-        _ => <Vec<u8> as Decode<Sqlite>>::decode(value).map(|bytes| match kind.as_str() {
-            "BLOB" => Cell::Bytes(bytes),
-            _ => String::from_utf8(bytes).map_or_else(|error| Cell::Bytes(error.into_bytes()), Cell::Text),
+        _ => <&[u8] as Decode<Sqlite>>::decode(value).map(|bytes| match std::str::from_utf8(bytes) {
+            Ok(text) if kind != "BLOB" => Cell::Text(text),
+            _ => Cell::Bytes(bytes),
         }),
     };
     decoded.map_err(|source| sqlx::Error::ColumnDecode { index: index.to_string(), source })

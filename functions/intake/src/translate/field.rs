@@ -43,9 +43,9 @@ impl<'a> Field<'a> {
 
     /// How it is mapped, and its cell, unless it is not mapped or the cell says nothing: it is NULL, or an empty text that
     /// `values` does not translate.
-    fn cell<'r>(&self, record: &'r Record) -> Option<(&Place<'a>, &'r Cell)> {
+    fn cell<'r>(&self, record: &'r Record) -> Option<(&Place<'a>, Cell<'r>)> {
         let place = self.place.as_ref()?;
-        let says = |cell: &&Cell| match cell {
+        let says = |cell: &Cell<'_>| match cell {
             Cell::Null => false,
             Cell::Text(text) => place.mapping.values.is_some() || !without_mark(text).is_empty(),
             Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_) => true,
@@ -63,7 +63,7 @@ impl<'a> Field<'a> {
         let Some((place, cell)) = self.cell(record) else { return Ok(None) };
         let text = match cell {
             Cell::Null => return Ok(None),
-            Cell::Boolean(flag) => Cow::Borrowed(if *flag { "true" } else { "false" }),
+            Cell::Boolean(flag) => Cow::Borrowed(if flag { "true" } else { "false" }),
             Cell::Integer(number) => Cow::Owned(number.to_string()),
             Cell::Real(number) => Cow::Owned(number.to_string()),
             Cell::Text(text) => Cow::Borrowed(without_mark(text)),
@@ -124,7 +124,7 @@ impl<'a> Field<'a> {
     }
 
     /// What is expected, and what was found instead; never a value.
-    fn unreadable(&self, mapping: &ColumnMapping, cell: &Cell) -> Problem {
+    fn unreadable(&self, mapping: &ColumnMapping, cell: Cell<'_>) -> Problem {
         let kind = if self.name.ends_with("_seconds") { FieldKind::Seconds } else { FieldKind::Instant };
         let shape = match cell {
             Cell::Text(text) if kind == FieldKind::Seconds && text.contains(':') => {
@@ -145,7 +145,7 @@ impl<'a> Field<'a> {
         let unit = mapping.unit.unwrap_or(Unit::Nanoseconds(1_000_000_000));
         let mut nanoseconds: i128 = 0;
         // Several columns are a sum, which needs all its parts; one column may have a fallback.
-        let mut add = |cell: &Cell| -> Result<(), Problem> {
+        let mut add = |cell: Cell<'_>| -> Result<(), Problem> {
             nanoseconds += amount(cell, unit).ok_or_else(|| self.unreadable(mapping, cell))?;
             Ok(())
         };
@@ -153,8 +153,8 @@ impl<'a> Field<'a> {
             let Some((_, cell)) = self.cell(record) else { return Ok(None) };
             add(cell)?;
         } else {
-            let part = |column: &Option<usize>| column.map_or(&Cell::Null, |column| record.at(column));
-            if columns.iter().any(|column| *part(column) == Cell::Null) {
+            let part = |column: &Option<usize>| column.map_or(Cell::Null, |column| record.at(column));
+            if columns.iter().any(|column| part(column) == Cell::Null) {
                 return Ok(None);
             }
             columns.iter().try_for_each(|column| add(part(column)))?;
@@ -182,7 +182,7 @@ impl<'a> Field<'a> {
         let text = if let Cell::Text(text) = cell { without_mark(text).trim() } else { "" };
         let (instant, clock) = match (format, cell) {
             (InstantFormat::Unix(unit), Cell::Integer(count)) => {
-                let nanoseconds = i128::from(*count) * i128::from(*unit);
+                let nanoseconds = i128::from(count) * i128::from(*unit);
                 let microseconds = i64::try_from(nanoseconds.div_euclid(1_000)).map_err(|_| unreadable())?;
                 (DateTime::from_timestamp_micros(microseconds).ok_or_else(unreadable)?, Clock::Exact)
             }
@@ -231,9 +231,9 @@ impl<'a> Field<'a> {
 
     /// The minutes after midnight beside a day, where the record has them.
     fn minutes(&self, record: &Record, place: &Place<'_>) -> Result<Option<TimeDelta>, Problem> {
-        let minutes = match place.minutes.map_or(&Cell::Null, |column| record.at(column)) {
+        let minutes = match place.minutes.map_or(Cell::Null, |column| record.at(column)) {
             Cell::Null => return Ok(None),
-            Cell::Integer(minutes) => Some(*minutes),
+            Cell::Integer(minutes) => Some(minutes),
             Cell::Text(text) => text.parse().ok(),
             _ => None,
         };
@@ -244,15 +244,15 @@ impl<'a> Field<'a> {
 }
 
 /// A duration in nanoseconds, or `None` where the cell is none in this unit.
-fn amount(cell: &Cell, unit: Unit) -> Option<i128> {
+fn amount(cell: Cell<'_>, unit: Unit) -> Option<i128> {
     let real = |number: f64, unit: i64| {
         let nanoseconds = number * unit as f64;
         // Beyond this a float no longer tells nanoseconds apart, and no duration is that long.
         (nanoseconds.abs() < 9e18).then(|| nanoseconds.round() as i128)
     };
     match (unit, cell) {
-        (Unit::Nanoseconds(unit), Cell::Integer(number)) => Some(i128::from(*number) * i128::from(unit)),
-        (Unit::Nanoseconds(unit), Cell::Real(number)) => real(*number, unit),
+        (Unit::Nanoseconds(unit), Cell::Integer(number)) => Some(i128::from(number) * i128::from(unit)),
+        (Unit::Nanoseconds(unit), Cell::Real(number)) => real(number, unit),
         (unit, Cell::Text(text)) => {
             let text = without_mark(text).trim();
             match unit {
@@ -321,7 +321,7 @@ fn rfc3339(text: &str) -> Option<DateTime<Utc>> {
     let whole_hours = text.len() > "2026-08-03".len()
         && matches!(text.as_bytes(), [.., b'+' | b'-', tens, ones] if tens.is_ascii_digit() && ones.is_ascii_digit());
     let instant = if whole_hours {
-        DateTime::parse_from_rfc3339(&format!("{text}:00"))
+        DateTime::parse_from_rfc3339(&[text, ":00"].concat())
     } else {
         DateTime::parse_from_rfc3339(text)
     };

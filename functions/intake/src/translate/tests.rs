@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use shared::activity::Clock;
 
 use super::*;
@@ -17,10 +15,9 @@ fn mapping(columns: &str) -> Mapping {
 
 fn translate(mapping: &Mapping, dimensions: &Dimensions, cells: &[(&str, Cell)]) -> Translated {
     let mut cells: Vec<(&str, Cell)> = cells.to_vec();
-    cells.extend([("id", Cell::Integer(1)), ("who", Cell::Text("ada".into())), ("what", Cell::Text("coding".into()))]);
-    let (columns, cells): (Vec<String>, Vec<Cell>) =
-        cells.into_iter().map(|(column, cell)| (column.to_owned(), cell)).unzip();
-    let record = Record::new(Arc::from(columns), cells);
+    cells.extend([("id", Cell::Integer(1)), ("who", Cell::Text("ada")), ("what", Cell::Text("coding"))]);
+    let mut record = Record::new(cells.iter().map(|(column, _)| (*column).to_owned()).collect());
+    cells.iter().for_each(|(_, cell)| record.push(*cell));
     let from = &mapping.entities[&Entity::Activities];
     ActivityTranslator::new(mapping, from, dimensions, chrono_tz::Europe::Berlin).translate(&record)
 }
@@ -43,8 +40,8 @@ fn refused(translated: Translated) -> (&'static str, &'static str) {
     }
 }
 
-fn text(text: &str) -> Cell {
-    Cell::Text(text.to_owned())
+fn text(text: &str) -> Cell<'_> {
+    Cell::Text(text)
 }
 
 const START: &str = "started_at = { column = \"start\", format = \"rfc3339\" }";
@@ -66,7 +63,7 @@ fn one_fact_in_many_units_is_the_same_number_of_seconds() {
         ("seconds", Cell::Integer(0), 0),
     ] {
         let mapping = mapping(&format!("{START}\nduration_seconds = {{ column = \"d\", unit = \"{unit}\" }}"));
-        let cells = [("start", text("2026-08-03T07:00:00Z")), ("d", cell.clone())];
+        let cells = [("start", text("2026-08-03T07:00:00Z")), ("d", cell)];
         let (_, activity) = landed(translate(&mapping, &nothing_else(), &cells));
         assert_eq!(activity.duration_seconds, seconds, "{cell:?} {unit}");
         assert_eq!((activity.ended_at - activity.started_at).num_seconds(), seconds);
@@ -108,7 +105,7 @@ fn a_duration_that_becomes_a_time_or_an_interval_is_the_same_number_of_seconds()
         ("format = \"time\"", text("1:2:é.ééééé"), Err("unreadable")),
     ] {
         let mapping = mapping(&format!("{START}\nduration_seconds = {{ column = \"d\", {declared} }}"));
-        let cells = [("start", text("2026-08-03T07:00:00Z")), ("d", cell.clone())];
+        let cells = [("start", text("2026-08-03T07:00:00Z")), ("d", cell)];
         match (translate(&mapping, &nothing_else(), &cells), outcome) {
             (translated, Ok(seconds)) => {
                 assert_eq!(landed(translated).1.duration_seconds, seconds, "{cell:?} {declared}");
@@ -139,9 +136,9 @@ fn a_duration_that_is_none_is_refused_and_never_guessed() {
         (Cell::Real(1e300), "unreadable"),
         (text("1,5"), "unreadable"),
         (text("eight"), "unreadable"),
-        (Cell::Bytes(vec![1]), "unreadable"),
+        (Cell::Bytes(&[1]), "unreadable"),
     ] {
-        let cells = [("start", text("2026-08-03T07:00:00Z")), ("d", cell.clone())];
+        let cells = [("start", text("2026-08-03T07:00:00Z")), ("d", cell)];
         assert_eq!(refused(translate(&mapping, &nothing_else(), &cells)), (reason, "duration_seconds"), "{cell:?}");
     }
     let cells = [("start", text("2026-08-03T07:00:00Z")), ("d", Cell::Null)];
@@ -238,7 +235,7 @@ fn instants_that_are_none_are_refused() {
         ("format = \"iso\", zone = \"UTC\"", text("0000-00-00 00:00:00"), "unreadable"),
     ] {
         let mapping = mapping(&format!("started_at = {{ column = \"start\", {format} }}\n{duration}"));
-        let cells = [("start", cell.clone()), ("d", Cell::Integer(60))];
+        let cells = [("start", cell), ("d", Cell::Integer(60))];
         assert_eq!(refused(translate(&mapping, &nothing_else(), &cells)), (reason, "started_at"), "{cell:?}");
     }
 }
@@ -260,7 +257,7 @@ fn minutes_after_midnight_make_a_day_an_instant_where_the_record_has_them() {
         (Cell::Integer(1_439), "", "2026-08-03T21:59:00Z", Clock::Exact),
         (Cell::Null, "America/New_York", "2026-08-03T04:00:00Z", Clock::Day),
     ] {
-        let (day, activity) = landed(translate("2026-08-03", minutes.clone(), zone));
+        let (day, activity) = landed(translate("2026-08-03", minutes, zone));
         assert_eq!((activity.started_at, activity.clock), (instant.parse().unwrap(), clock), "{minutes:?}");
         assert_eq!(day, "2026-08-03");
     }
@@ -271,7 +268,7 @@ fn minutes_after_midnight_make_a_day_an_instant_where_the_record_has_them() {
         ("2026-08-03", Cell::Real(9.5), "out_of_range"),
         ("2026-03-29", Cell::Integer(150), "nonexistent_local_time"),
     ] {
-        assert_eq!(refused(translate(day, minutes.clone(), "")), (reason, "started_at"), "{minutes:?}");
+        assert_eq!(refused(translate(day, minutes, "")), (reason, "started_at"), "{minutes:?}");
     }
 }
 
@@ -281,8 +278,9 @@ fn the_records_own_zone_comes_before_the_persons_and_theirs_before_the_organisat
         mapping(&format!("{START}\nduration_seconds = {{ column = \"d\", unit = \"seconds\" }}\ntime_zone = \"zone\""));
     let person = Member { id: "ada".into(), time_zone: Some("Asia/Kolkata".into()), ..Member::default() };
     let known = Dimensions::new([(Entity::Users, vec![person])].into());
-    let cells = |zone: Cell| [("start", text("2026-08-03T20:00:00Z")), ("d", Cell::Integer(60)), ("zone", zone)];
-    let day = |dimensions: &Dimensions, zone: Cell| {
+    let cells =
+        |zone: Cell<'static>| [("start", text("2026-08-03T20:00:00Z")), ("d", Cell::Integer(60)), ("zone", zone)];
+    let day = |dimensions: &Dimensions, zone: Cell<'static>| {
         let (day, activity) = landed(translate(&mapping, dimensions, &cells(zone)));
         (day, activity.time_zone)
     };
@@ -299,7 +297,7 @@ fn a_sum_needs_all_its_parts_and_a_split_fits_its_whole() {
         "{START}\nduration_seconds = {{ sum = [\"a\", \"b\"], unit = \"minutes\" }}\n\
          out_of_sprint_seconds = {{ column = \"b\", unit = \"minutes\" }}"
     ));
-    let cells = |a: Cell, b: Cell| [("start", text("2026-08-03T20:00:00Z")), ("a", a), ("b", b)];
+    let cells = |a: Cell<'static>, b: Cell<'static>| [("start", text("2026-08-03T20:00:00Z")), ("a", a), ("b", b)];
     let whole = translate(&mapping, &nothing_else(), &cells(Cell::Integer(8), Cell::Integer(2)));
     let (_, activity) = landed(whole);
     assert_eq!((activity.duration_seconds, activity.out_of_sprint_seconds), (600, Some(120)));
@@ -314,7 +312,7 @@ fn a_sum_needs_all_its_parts_and_a_split_fits_its_whole() {
 #[test]
 fn the_end_decides_where_there_is_no_duration_and_never_lies_before_the_start() {
     let mapping = mapping(&format!("{START}\nended_at = {{ column = \"end\", format = \"rfc3339\" }}"));
-    let cells = |end: &str| [("start", text("2026-08-03T20:00:00Z")), ("end", text(end))];
+    let cells = |end: &'static str| [("start", text("2026-08-03T20:00:00Z")), ("end", text(end))];
     let (_, activity) = landed(translate(&mapping, &nothing_else(), &cells("2026-08-03T21:00:00.999Z")));
     assert_eq!(activity.duration_seconds, 3_600);
     let backwards = translate(&mapping, &nothing_else(), &cells("2026-08-03T19:59:59Z"));
@@ -355,7 +353,8 @@ fn values_are_translated_by_the_list_and_by_nothing_else() {
         "{START}\nduration_seconds = {{ column = \"d\", unit = \"seconds\" }}\n\
          claimed_category = {{ column = \"kind\", values = {{ holiday = \"pto\", work = \"other\" }} }}"
     ));
-    let cells = |kind: &str| [("start", text("2026-08-03T20:00:00Z")), ("d", Cell::Integer(60)), ("kind", text(kind))];
+    let cells =
+        |kind: &'static str| [("start", text("2026-08-03T20:00:00Z")), ("d", Cell::Integer(60)), ("kind", text(kind))];
     let (_, activity) = landed(translate(&mapping, &nothing_else(), &cells("holiday")));
     assert_eq!(activity.claimed_category.as_deref(), Some("pto"));
     assert_eq!(refused(translate(&mapping, &nothing_else(), &cells("golf"))), ("unknown_value", "claimed_category"));
@@ -370,7 +369,7 @@ fn the_source_record_is_kept_whole_with_columns_that_nobody_knows() {
         ("unknown", text("“kept” \u{0}")),
         ("real", Cell::Real(0.1)),
         ("infinite", Cell::Real(f64::INFINITY)),
-        ("blob", Cell::Bytes(vec![0, 255])),
+        ("blob", Cell::Bytes(&[0, 255])),
         ("nothing", Cell::Null),
     ];
     let (_, activity) = landed(translate(&mapping, &nothing_else(), &cells));
@@ -389,13 +388,8 @@ fn an_empty_text_says_as_little_as_null() {
          duration_seconds = {{ column = \"took\", unit = \"clock\" }}\nupdated_at = {{ column = \"at\", format = \"rfc3339\" }}"
     );
     let start = ("start", text("2026-03-02T08:00:00Z"));
-    let cells = [
-        start.clone(),
-        ("end", text("")),
-        ("until", text("2026-03-02T09:00:00Z")),
-        ("took", text("")),
-        ("at", text("")),
-    ];
+    let cells =
+        [start, ("end", text("")), ("until", text("2026-03-02T09:00:00Z")), ("took", text("")), ("at", text(""))];
     let (_, activity) = landed(translate(&mapping(&all), &nothing_else(), &cells));
     assert_eq!((activity.duration_seconds, activity.updated_at), (3_600, None));
     let open = [start, ("end", text("")), ("until", text("\u{feff}")), ("took", Cell::Null), ("at", Cell::Null)];
