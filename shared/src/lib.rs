@@ -11,6 +11,8 @@ pub mod dimension;
 pub mod event;
 pub mod lake;
 pub mod pseudonym;
+#[cfg(feature = "secrets")]
+pub mod secret;
 pub mod settings;
 pub mod spelling;
 pub mod telemetry;

@@ -365,7 +365,7 @@ async fn a_secret_is_read_for_each_run_so_a_rotated_password_is_found() -> anyho
 
     content.write().await.clear();
     let gone = chain(&stack.intake.handle().await.unwrap_err());
-    assert!(gone.contains("ResourceNotFoundException") && gone.contains("check SOURCE_SECRET_ARN"), "{gone}");
+    assert!(gone.contains("ResourceNotFoundException") && gone.contains("SOURCE_SECRET_ARN"), "{gone}");
     for shown in [format!("{stale:?}{wrong:?}{:?}", stack.intake), chain(&wrong)] {
         assert!(!shown.contains("geheim"), "{shown}");
     }

@@ -87,17 +87,7 @@ pub fn seal_days(
     }
     let (owners, positions) = claims.settle()?;
     emit(Output::Read { repeated: owners.repeated, positions })?;
-    let sorted = sorter.sorted()?;
-    // Rows are gathered for the next batch while the last one is compressed.
-    thread::scope(|scope| {
-        let (to_writer, batches) = sync_channel::<(LocalDay, RecordBatch)>(1);
-        let writer = scope.spawn(|| write_days(footer, batches.into_iter(), &emit));
-        let gathered = gather(&codec, sorted, owners, &to_writer, &emit);
-        drop(to_writer);
-        // The writer went first, and knows why.
-        writer.join().map_err(|_| DaysError::Panicked)??;
-        gathered
-    })
+    write_sorted(footer, &codec, sorter.sorted()?, owners, emit)
 }
 
 /// The file of a day that has no rows any more.
@@ -105,15 +95,43 @@ pub fn empty_day(footer: &BTreeMap<String, String>) -> Result<Sealed, ParquetErr
     Writer::new(SCHEMA.clone(), footer)?.finish()
 }
 
+/// What the thread that merges tells the one that writes files.
+enum Step {
+    /// The next rows of a day.
+    Rows(LocalDay, RecordBatch),
+    /// No more rows of it come. If this is never said, merging failed, and the day is not to be sealed.
+    DayIsOver,
+}
+
+/// Seals the days of what is sorted: rows are gathered for the next batch while the last one is compressed.
+fn write_sorted(
+    footer: &BTreeMap<String, String>,
+    codec: &Codec,
+    sorted: Sorted,
+    owners: Owners,
+    emit: impl Fn(Output) -> Result<(), DaysError> + Sync,
+) -> Result<(), DaysError> {
+    thread::scope(|scope| {
+        let (to_writer, steps) = sync_channel(1);
+        let writer = scope.spawn(|| write_days(footer, steps.into_iter(), &emit));
+        let gathered = gather(codec, sorted, owners, &to_writer, &emit);
+        drop(to_writer);
+        // The writer went first, and knows why.
+        writer.join().map_err(|_| DaysError::Panicked)??;
+        gathered
+    })
+}
+
 /// Makes batches of the rows that have their keys; no batch is of two days.
 fn gather(
     codec: &Codec,
     mut sorted: Sorted,
     mut owners: Owners,
-    to_writer: &SyncSender<(LocalDay, RecordBatch)>,
+    to_writer: &SyncSender<Step>,
     emit: &impl Fn(Output) -> Result<(), DaysError>,
 ) -> Result<(), DaysError> {
-    let mut waiting = Waiting::default();
+    let send = |step| to_writer.send(step).map_err(|_| DaysError::Stopped);
+    let mut current: Option<(LocalDay, Waiting)> = None;
     while let Some(item) = sorted.next()? {
         let Written { day, key, long, row } = codec.read(item)?;
         if owners.is_repeated(key) {
@@ -127,20 +145,27 @@ fn gather(
                 continue;
             }
         }
-        if waiting.day.is_some_and(|before| before != day) || waiting.is_full() {
-            waiting.hand_on(codec, to_writer)?;
+        if let Some((finished, mut waiting)) = current.take_if(|(open, _)| *open != day) {
+            send(Step::Rows(finished, waiting.take(codec)?))?;
+            send(Step::DayIsOver)?;
         }
-        waiting.day = Some(day);
+        let (_, waiting) = current.get_or_insert_with(|| (day, Waiting::default()));
+        if waiting.is_full() {
+            send(Step::Rows(day, waiting.take(codec)?))?;
+        }
         waiting.long += long;
         waiting.rows.push(row);
     }
-    waiting.hand_on(codec, to_writer)
+    if let Some((last, mut waiting)) = current {
+        send(Step::Rows(last, waiting.take(codec)?))?;
+        send(Step::DayIsOver)?;
+    }
+    Ok(())
 }
 
 /// Rows that become a batch.
 #[derive(Default)]
 struct Waiting {
-    day: Option<LocalDay>,
     rows: Items,
     long: usize,
 }
@@ -150,35 +175,38 @@ impl Waiting {
         self.rows.len() == BATCH || self.long > BATCH_BYTES
     }
 
-    fn hand_on(&mut self, codec: &Codec, to_writer: &SyncSender<(LocalDay, RecordBatch)>) -> Result<(), DaysError> {
-        let Some(day) = self.day.take() else { return Ok(()) };
+    fn take(&mut self, codec: &Codec) -> Result<RecordBatch, SortError> {
         let batch = codec.columns(self.rows.iter())?;
         self.rows.clear();
         self.long = 0;
-        to_writer.send((day, batch)).map_err(|_| DaysError::Stopped)
+        Ok(batch)
     }
 }
 
 /// Writes each day as one file.
 fn write_days(
     footer: &BTreeMap<String, String>,
-    batches: impl Iterator<Item = (LocalDay, RecordBatch)>,
+    steps: impl Iterator<Item = Step>,
     emit: &impl Fn(Output) -> Result<(), DaysError>,
 ) -> Result<(), DaysError> {
-    let seal =
-        |(day, writer): (LocalDay, Writer)| emit(Output::Day { day, rows: writer.rows(), sealed: writer.finish()? });
     let mut current: Option<(LocalDay, Writer)> = None;
-    for (day, batch) in batches {
-        if let Some(finished) = current.take_if(|(open, _)| *open != day) {
-            seal(finished)?;
+    for step in steps {
+        match step {
+            Step::Rows(day, rows) => {
+                let (_, writer) = match &mut current {
+                    Some(open) => open,
+                    None => current.insert((day, Writer::new(SCHEMA.clone(), footer)?)),
+                };
+                writer.write(&rows)?;
+            }
+            Step::DayIsOver => {
+                if let Some((day, writer)) = current.take() {
+                    emit(Output::Day { day, rows: writer.rows(), sealed: writer.finish()? })?;
+                }
+            }
         }
-        let (_, writer) = match &mut current {
-            Some(open) => open,
-            None => current.insert((day, Writer::new(SCHEMA.clone(), footer)?)),
-        };
-        writer.write(&batch)?;
     }
-    current.map_or(Ok(()), seal)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -277,5 +305,28 @@ mod tests {
             assert!(rows == to_batch(&of_day).unwrap(), "{day}");
         }
         assert_eq!(sealed(&[]).0.len(), 0);
+    }
+
+    #[test]
+    fn a_day_whose_rows_cannot_all_be_read_is_not_sealed() {
+        let (codec, mut sorter, mut claims) = (Codec::new().unwrap(), Sorter::new(1 << 20), Claims::new());
+        let mut placing = Placing::default();
+        for day in ["2026-03-02", "2026-03-03"] {
+            let started = format!("{day}T08:00:00Z").parse().unwrap();
+            placing.put(day.parse().unwrap(), &Activity::new(day, "ada", "code", started, 60));
+        }
+        let placed = placing.finish().unwrap();
+        codec.write(&placed, &claims.add(&placed).unwrap(), &mut sorter).unwrap();
+        sorter.add(&[&[0xff; 3]]).unwrap();
+        let owners = claims.settle().unwrap().0;
+        let days = Mutex::new(Vec::new());
+        let sealed = write_sorted(&BTreeMap::new(), &codec, sorter.sorted().unwrap(), owners, |output| {
+            if let Output::Day { day, .. } = output {
+                days.lock().unwrap().push(day.to_string());
+            }
+            Ok(())
+        });
+        assert!(matches!(sealed, Err(DaysError::Sort(_))), "{sealed:?}");
+        assert_eq!(days.into_inner().unwrap(), ["2026-03-02"], "the second day may have had more rows");
     }
 }

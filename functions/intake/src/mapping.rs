@@ -350,7 +350,12 @@ pub struct ColumnMapping {
 }
 
 impl ColumnMapping {
-    /// Every column of the source that it reads, and what kind of value it reads there.
+    /// Every column of the source that it reads.
+    pub fn read(&self) -> impl Iterator<Item = &String> {
+        self.columns.iter().chain(&self.fallback).chain(&self.minutes)
+    }
+
+    /// The same, and what kind of value it reads there.
     pub fn reads(&self, kind: FieldKind) -> impl Iterator<Item = (&String, FieldKind)> {
         let own = self.columns.iter().chain(&self.fallback).map(move |column| (column, kind));
         own.chain(self.minutes.iter().map(|column| (column, FieldKind::Rating)))

@@ -8,7 +8,7 @@ use shared::{
     deployment::variable,
     lake::{Entity, Sha256},
     pseudonym::{PseudonymKey, ShortKey, pseudonym},
-    telemetry::said,
+    secret::{SecretError, secret},
 };
 
 use crate::{
@@ -21,11 +21,9 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PseudonymKeyError {
-    /// AWS Secrets Manager refused or did not answer, or the secret holds no text.
-    #[error(
-        "the secret of PSEUDONYM_SECRET_ARN cannot be read ({0}); the function needs secretsmanager:GetSecretValue on it"
-    )]
-    Secret(String),
+    /// It could not be read.
+    #[error("PSEUDONYM_SECRET_ARN")]
+    Secret(#[from] SecretError),
     /// It is too short.
     #[error(transparent)]
     Short(#[from] ShortKey),
@@ -39,10 +37,7 @@ pub enum PseudonymKeyError {
 pub async fn key_from_env() -> Result<Option<PseudonymKey>, PseudonymKeyError> {
     let Ok(arn) = variable("PSEUDONYM_SECRET_ARN") else { return Ok(None) };
     let client = Client::new(&aws_config::load_from_env().await);
-    let answer = client.get_secret_value().secret_id(arn).send().await;
-    let answer = answer.map_err(|error| PseudonymKeyError::Secret(said(&error)))?;
-    let text = answer.secret_string.ok_or_else(|| PseudonymKeyError::Secret("it is binary".to_owned()))?;
-    Ok(Some(PseudonymKey::new(text.as_bytes())?))
+    Ok(Some(PseudonymKey::new(secret(&client, &arn).await?.as_bytes())?))
 }
 
 /// What becomes of a column where people have pseudonyms.
@@ -68,15 +63,17 @@ pub struct Personal<'a> {
 impl<'a> Personal<'a> {
     /// Of `section`, which `from` reads.
     pub fn of(section: &str, from: &'a EntityMapping) -> Self {
-        let columns = |field: &str| from.columns.get(field).into_iter().flat_map(read);
+        let columns =
+            |field: &str| from.columns.get(field).into_iter().flat_map(ColumnMapping::read).map(String::as_str);
         let mut replaced: BTreeSet<&str> = columns("user_id").collect();
         if section == Entity::Users.name() {
             replaced.extend(columns("name"));
         }
         replaced.extend(from.personal.iter().map(|(_, column)| column.as_str()));
         let dropped: BTreeSet<&str> = columns("note").collect();
-        let known = from.columns.values().flat_map(read).chain(from.keep.iter().map(|(_, column)| column.as_str()));
-        Self { replaced: &replaced - &dropped, dropped, known: known.collect() }
+        let read = from.columns.values().flat_map(ColumnMapping::read);
+        let known = read.chain(from.keep.iter().map(|(_, column)| column)).map(String::as_str).collect();
+        Self { replaced: &replaced - &dropped, dropped, known }
     }
 
     /// What becomes of a column.
@@ -165,10 +162,6 @@ fn push_hidden(key: &PseudonymKey, cell: Cell<'_>, record: &mut Record) {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn read(column: &ColumnMapping) -> impl Iterator<Item = &str> {
-    column.columns.iter().chain(&column.fallback).chain(&column.minutes).map(String::as_str)
 }
 
 /// Refuses a mapping that translates values which pseudonyms take the place of.

@@ -45,6 +45,11 @@ impl Placing {
         self.days.len() == ROWS || self.bytes >= BYTES
     }
 
+    /// Bytes of text in what was taken, as far as it may be long.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// What was taken since this was done last.
     ///
     /// # Errors

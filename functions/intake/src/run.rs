@@ -10,6 +10,7 @@ mod replay;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Instant,
 };
 
@@ -26,7 +27,10 @@ use shared::{
     telemetry::chain,
     time::{Generation, LocalDay},
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinHandle,
+};
 
 use crate::{
     budget::Budget,
@@ -302,13 +306,15 @@ struct Live {
     newest: Option<DateTime<Utc>>,
 }
 
-/// Batches that may wait for the sorter: it takes none while it spills, and the reader is to go on.
-const AHEAD: usize = 32;
+/// Bytes of text that may wait for the sorter: it takes none while it spills, and the reader is to go on.
+const AHEAD: u32 = 8 * 1024 * 1024;
 
 /// Days being made on threads of their own: activities go in, sealed days come out.
 struct Sorting {
     placing: Placing,
-    to_sorter: mpsc::Sender<Result<Placed, SortError>>,
+    /// What waits has a permit for each byte of it.
+    room: Arc<Semaphore>,
+    to_sorter: mpsc::UnboundedSender<(Result<Placed, SortError>, OwnedSemaphorePermit)>,
     sorted: Sealing,
 }
 
@@ -321,25 +327,33 @@ struct Sealing {
 impl Sorting {
     /// With the footer of every day.
     fn start(footer: BTreeMap<String, String>) -> Self {
-        let (to_sorter, mut placed) = mpsc::channel(AHEAD);
+        let (to_sorter, mut placed) = mpsc::unbounded_channel();
         let (to_publisher, sealed) = mpsc::channel::<Output>(4);
         let sorter = tokio::task::spawn_blocking(move || {
-            let placed = std::iter::from_fn(move || placed.blocking_recv());
+            let placed = std::iter::from_fn(move || placed.blocking_recv().map(|(placed, _)| placed));
             let emit = |output| to_publisher.blocking_send(output).map_err(|_| DaysError::Stopped);
             seal_days(&footer, placed, emit)
         });
-        Self { placing: Placing::default(), to_sorter, sorted: Sealing { sealed, sorter } }
+        let room = Arc::new(Semaphore::new(AHEAD as usize));
+        Self { placing: Placing::default(), room, to_sorter, sorted: Sealing { sealed, sorter } }
     }
 
     /// Puts an activity in. Returns whether the sorter is still there; if not, it says why when it is waited for.
     async fn put(&mut self, day: LocalDay, activity: &Activity) -> bool {
-        !self.placing.put(day, activity) || self.to_sorter.send(self.placing.finish()).await.is_ok()
+        !self.placing.put(day, activity) || self.hand_on().await
+    }
+
+    async fn hand_on(&mut self) -> bool {
+        // What is longer than all that may wait, waits alone.
+        let bytes = u32::try_from(self.placing.bytes()).unwrap_or(AHEAD).min(AHEAD);
+        let Ok(permit) = self.room.clone().acquire_many_owned(bytes).await else { return false };
+        self.to_sorter.send((self.placing.finish(), permit)).is_ok()
     }
 
     /// Everything is in.
     async fn finish(mut self) -> Sealing {
         // If the sorter is gone, it says why when it is waited for.
-        let _ = self.to_sorter.send(self.placing.finish()).await;
+        self.hand_on().await;
         self.sorted
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use aws_sdk_secretsmanager::Client;
 use serde::Deserialize;
-use shared::telemetry::said;
+use shared::secret::{SecretError, secret};
 
 use crate::address::{Address, AddressError, Login};
 
@@ -23,17 +23,9 @@ pub enum LocationError {
     /// The address is not one that intake can read.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// AWS Secrets Manager refused or did not answer.
-    #[error(
-        "the secret {arn} cannot be read ({reason}); check SOURCE_SECRET_ARN, and that the function may call \
-         secretsmanager:GetSecretValue on it; a key of the secret's own would need kms:Decrypt as well"
-    )]
-    Unavailable {
-        /// Which secret.
-        arn: String,
-        /// What came back, without the secret.
-        reason: String,
-    },
+    /// The secret could not be read.
+    #[error("SOURCE_SECRET_ARN")]
+    Unavailable(#[from] SecretError),
     /// The secret does not hold what intake looks for.
     #[error(
         "the secret {arn} {problem}; it takes JSON, either {{\"url\": \"postgres://…\"}} or {{\"username\": …, \
@@ -67,17 +59,7 @@ impl Source {
     pub async fn address(&self) -> Result<Address, LocationError> {
         let address = match &self.secret {
             None => self.url.parse()?,
-            Some((client, arn)) => {
-                let answer = client
-                    .get_secret_value()
-                    .secret_id(arn)
-                    .send()
-                    .await
-                    .map_err(|error| LocationError::Unavailable { arn: arn.clone(), reason: said(&error) })?;
-                let answer: Option<String> = answer.secret_string;
-                let content = answer.ok_or_else(|| wrong(arn, "is binary"))?;
-                apply(&self.url, arn, &content)?
-            }
+            Some((client, arn)) => apply(&self.url, arn, &secret(client, arn).await?)?,
         };
         Ok(match &self.ca_file {
             Some(file) => address.trusting(file),

@@ -15,6 +15,8 @@ use shared::column::NoSuchColumn;
 const BUFFER: usize = 64 * 1024;
 /// Bytes whose order is known without looking at the item.
 const PREFIX: usize = size_of::<u128>();
+/// Bytes of an item of each part that are in memory while parts are merged. What is alike for longer comes in any order.
+const AHEAD: usize = 64 * 1024;
 
 /// Sorting failed, as a rule because of the temporary disk.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +53,13 @@ pub struct Sorter {
     most: usize,
     bytes: Vec<u8>,
     items: Vec<Item>,
-    parts: Vec<File>,
+    parts: Vec<Part>,
+}
+
+/// Sorted items on disk.
+struct Part {
+    file: File,
+    items: usize,
 }
 
 /// Where a byte string is among those that are held, and how it begins.
@@ -101,6 +109,7 @@ impl Sorter {
     fn spill(&mut self) -> Result<(), SortError> {
         self.sort();
         let mut file = BufWriter::with_capacity(BUFFER, tempfile::tempfile()?);
+        let items = self.items.len();
         for Item { start, end, .. } in self.items.drain(..) {
             let length = u32::try_from(end - start).map_err(SortError::new)?;
             file.write_all(&length.to_le_bytes())?;
@@ -109,7 +118,7 @@ impl Sorter {
         self.bytes.clear();
         let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;
-        self.parts.push(file);
+        self.parts.push(Part { file, items });
         Ok(())
     }
 
@@ -120,7 +129,11 @@ impl Sorter {
     pub fn sorted(mut self) -> Result<Sorted, SortError> {
         self.sort();
         let Self { bytes, items, parts, .. } = self;
-        let disk = parts.into_iter().map(|part| Source::Disk(BufReader::with_capacity(BUFFER, part)));
+        let disk = parts.into_iter().map(|Part { file, items }| Source::Disk {
+            file: BufReader::with_capacity(BUFFER, file),
+            items,
+            rest: 0,
+        });
         let memory = Source::Memory { bytes, items: items.into_iter() };
         let mut heads = BinaryHeap::new();
         for source in disk.chain([memory]) {
@@ -135,43 +148,74 @@ impl Sorter {
 
 /// Where sorted items come from.
 enum Source {
-    Disk(BufReader<File>),
-    Memory { bytes: Vec<u8>, items: std::vec::IntoIter<Item> },
+    Disk {
+        file: BufReader<File>,
+        /// How many items are still to come.
+        items: usize,
+        /// Bytes of the present one that were not read yet.
+        rest: usize,
+    },
+    Memory {
+        bytes: Vec<u8>,
+        items: std::vec::IntoIter<Item>,
+    },
 }
 
-/// The next item of a source.
+/// The next item of a source, or how it begins.
 struct Head {
     item: Vec<u8>,
     source: Source,
 }
 
 impl Head {
-    /// Goes to the next item, if there is one.
+    /// Goes to the beginning of the next item, if there is one.
     fn advance(&mut self) -> io::Result<bool> {
+        self.item.clear();
+        self.item.shrink_to(AHEAD);
         match &mut self.source {
             Source::Memory { bytes, items } => {
                 let Some(Item { start, end, .. }) = items.next() else { return Ok(false) };
-                self.item.clear();
                 self.item.extend_from_slice(&bytes[start..end]);
             }
-            Source::Disk(file) => {
+            Source::Disk { items: 0, .. } => return Ok(false),
+            Source::Disk { file, items, rest } => {
                 let mut length = [0; size_of::<u32>()];
-                match file.read_exact(&mut length) {
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
-                    read => read?,
-                }
-                self.item.resize(u32::from_le_bytes(length) as usize, 0);
+                file.read_exact(&mut length)?;
+                let length = u32::from_le_bytes(length) as usize;
+                self.item.resize(length.min(AHEAD), 0);
                 file.read_exact(&mut self.item)?;
+                *items -= 1;
+                *rest = length - self.item.len();
             }
         }
         Ok(true)
+    }
+
+    fn is_complete(&self) -> bool {
+        !matches!(self.source, Source::Disk { rest: 1.., .. })
+    }
+
+    /// Reads the rest of the item.
+    fn complete(&mut self) -> io::Result<()> {
+        match &mut self.source {
+            Source::Disk { file, rest, .. } if *rest > 0 => {
+                let known = self.item.len();
+                self.item.resize(known + std::mem::take(rest), 0);
+                file.read_exact(&mut self.item[known..])
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn beginning(&self) -> &[u8] {
+        &self.item[..self.item.len().min(AHEAD)]
     }
 }
 
 /// The least is the greatest to a heap.
 impl Ord for Head {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.item.cmp(&self.item)
+        other.beginning().cmp(self.beginning())
     }
 }
 
@@ -208,6 +252,12 @@ impl Sorted {
             PeekMut::pop(head);
         }
         self.given = true;
+        if self.heads.peek().is_some_and(|head| !head.is_complete())
+            && let Some(mut head) = self.heads.peek_mut()
+        {
+            // Its beginning stays as it is, and so does its place.
+            head.complete()?;
+        }
         Ok(self.heads.peek().map(|head| head.item.as_slice()))
     }
 }
@@ -285,6 +335,34 @@ mod tests {
             assert_eq!(parts > 0, some_on_disk, "{most}");
         }
         assert_eq!(sorted(0, &[]).0, Vec::<Vec<u8>>::new());
+    }
+
+    #[test]
+    fn of_long_items_only_the_beginning_is_in_memory_until_they_are_given() {
+        let item = |n: usize| [&[n as u8; 8], vec![n as u8 ^ 7; 3 * AHEAD + n].as_slice()].concat();
+        let mut sorter = Sorter::new(0);
+        (0..20).rev().for_each(|n| sorter.add(&[&item(n)]).unwrap());
+        let mut sorted = sorter.sorted().unwrap();
+        for n in 0..20 {
+            assert!(sorted.next().unwrap() == Some(item(n).as_slice()), "{n}");
+            let held: usize = sorted.heads.iter().map(|head| head.item.capacity()).sum();
+            assert!(held <= sorted.heads.len() * 2 * AHEAD + 4 * AHEAD, "{held}");
+        }
+        assert_eq!(sorted.next().unwrap(), None);
+    }
+
+    #[test]
+    fn a_part_that_was_cut_off_is_an_error() {
+        for cut in [1, 4, 6, 14, 15] {
+            let mut sorter = Sorter::new(0);
+            (0..3_u8).for_each(|n| sorter.add(&[&[n; 3]]).unwrap());
+            let Part { file, .. } = &sorter.parts[0];
+            let length = file.metadata().unwrap().len();
+            assert_eq!(length, 7);
+            file.set_len(length.saturating_sub(cut)).unwrap();
+            let next = sorter.sorted().and_then(|mut sorted| sorted.next().map(|_| ()));
+            assert!(next.is_err(), "{cut}");
+        }
     }
 
     #[test]

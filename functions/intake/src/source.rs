@@ -497,3 +497,26 @@ impl Snapshot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_from_json_as_it_was_to_the_last_bit() {
+        let reals = [0.1, -9.129825816118099e-16, 1.0 / 3.0, 5e-324, f64::MAX, -0.0, 8.41e21];
+        let mut record = Record::new((0..reals.len() + 6).map(|column| column.to_string()).collect());
+        reals.iter().for_each(|real| record.push(Cell::Real(*real)));
+        for cell in [
+            Cell::Null,
+            Cell::Boolean(true),
+            Cell::Integer(i64::MIN),
+            Cell::Text("“text” with \u{0}"),
+            Cell::Text(""),
+            Cell::Bytes(&[0, 255]),
+        ] {
+            record.push(cell);
+        }
+        assert_eq!(Record::from_json(&record.to_json()).unwrap(), record);
+    }
+}

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata};
+use aws_sdk_secretsmanager::Client;
 use shared::{
     pseudonym::{PseudonymKey, ShortKey},
+    secret::{SecretError, secret},
     settings::{InvalidSetting, setting},
 };
 
@@ -46,15 +47,8 @@ pub enum StartError {
     #[error(transparent)]
     Pseudonyms(#[from] ShortKey),
     /// A secret could not be read.
-    #[error(
-        "the secret {arn} cannot be read ({reason}); check that the function may call secretsmanager:GetSecretValue on it"
-    )]
-    Secret {
-        /// Which.
-        arn: String,
-        /// What came back, without the secret.
-        reason: String,
-    },
+    #[error(transparent)]
+    Secret(#[from] SecretError),
 }
 
 impl From<InvalidSetting> for StartError {
@@ -82,13 +76,13 @@ impl Access {
                 let cookie_key = setting(variable, "COOKIE_KEY_ARN", arn, any)?;
                 let cookie_key = cookie_key.ok_or_else(|| InvalidSetting::missing("COOKIE_KEY_ARN", arn))?;
                 let client = Client::new(&aws_config::load_from_env().await);
-                let cookie_key = secret(&client, cookie_key).await?;
+                let cookie_key = secret(&client, &cookie_key).await?;
                 let client_secret = match client_secret {
-                    Some(arn) => Some(secret(&client, arn).await?),
+                    Some(arn) => Some(secret(&client, &arn).await?),
                     None => None,
                 };
                 let pseudonyms = match setting(variable, "PSEUDONYM_SECRET_ARN", arn, any)? {
-                    Some(arn) => Some(PseudonymKey::new(secret(&client, arn).await?.as_bytes())?),
+                    Some(arn) => Some(PseudonymKey::new(secret(&client, &arn).await?.as_bytes())?),
                     None => None,
                 };
                 let open_id = OpenId::new(settings, client_secret, Some(cookie_key.as_bytes()))?;
@@ -96,12 +90,4 @@ impl Access {
             }
         }
     }
-}
-
-async fn secret(client: &Client, arn: String) -> Result<String, StartError> {
-    let failed = |reason: String| StartError::Secret { arn: arn.clone(), reason };
-    let answer = client.get_secret_value().secret_id(&arn).send().await;
-    let answer = answer.map_err(|error| failed(error.code().unwrap_or("it does not answer").to_owned()))?;
-    let text = answer.secret_string.filter(|text| !text.trim().is_empty());
-    text.map(|text| text.trim().to_owned()).ok_or_else(|| failed("it holds no text".to_owned()))
 }

@@ -190,6 +190,9 @@ impl InsightPage {
                             (text::rows(extent.rows)) ", " (text::hours(extent.seconds)) " h: " (text::reason(reason))
                         }
                     }
+                } @else if let (Status::Partial, Some(reason)) = (figure.status, &figure.reason) {
+                    dt { "What cannot tell" }
+                    dd { (text::reason(reason)) }
                 }
                 dt { "Rests on" }
                 dd { @match figure.rows.zip(figure.people) { Some((rows, count)) => { (text::rows(rows)) " of " (people(count)) }, None => "too few people to show" } }

@@ -125,6 +125,7 @@ impl QualityPage {
                             td class="number" { (answer.figure.covered_share.map_or(text::NONE.to_owned(), text::percent)) }
                             td {
                                 @if let (Status::NotMeasurable, Some(why)) = (answer.figure.status, answer.figure.why()) { (why) }
+                                @else if let (true, Some(reason)) = (answer.figure.reasons.is_empty(), &answer.figure.reason) { (text::reason(reason)) }
                                 @else {
                                     @for (index, (reason, extent)) in answer.figure.reasons.iter().enumerate() {
                                         @if index > 0 { "; " }

@@ -96,9 +96,14 @@ fn activities(evidence: &Evidence) -> String {
 }
 
 fn quality(evidence: &Evidence) -> String {
+    quality_of(evidence, |_| {})
+}
+
+fn quality_of(evidence: &Evidence, change: impl Fn(&mut Answer)) -> String {
     let register = sample::register();
     let group = evidence.group();
-    let answers = register.insights().map(|insight| Answer::of(&register, insight, &group)).collect();
+    let mut answers: Vec<Answer> = register.insights().map(|insight| Answer::of(&register, insight, &group)).collect();
+    answers.iter_mut().for_each(change);
     let health = Health { quarantined_by_reason: BTreeMap::from([("negative".to_owned(), 3)]), ..health() };
     let quality = Quality { runs: health.last_run.clone().into_iter().collect(), health: health.clone() };
     QualityPage { frame: frame(evidence, health), quality, answers }.render()
@@ -341,6 +346,16 @@ fn an_insight_shows_its_exact_sums_and_leads_to_their_activities() {
     assert!(page.contains("/insights/automatable/activities?scope=team:1&amp;stereotype=manual-deployment"));
     assert!(page.contains("147.2 h a sprint"));
     assert!(page.contains("/?scope=org"), "the way back");
+}
+
+#[test]
+fn whoever_is_not_told_of_how_many_rows_a_reason_is_true_is_told_the_reason() {
+    let page = quality_of(&four_teams("team:1"), |answer| {
+        answer.figure.status = Status::Partial;
+        answer.figure.reasons.clear();
+        answer.figure.reason = Some("no_team".to_owned());
+    });
+    assert!(page.contains(&text::reason("no_team")) && !page.contains("measured"), "{page}");
 }
 
 #[test]

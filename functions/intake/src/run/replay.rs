@@ -15,7 +15,7 @@ use shared::{
 use super::{Intake, IntakeError, Run, Sealing, Sorting, Waiting};
 use crate::{
     base::{activities, unreadable},
-    mapping::EntityMapping,
+    mapping::{ColumnMapping, EntityMapping},
     personal::Veil,
     provenance::hidden,
     quarantine::{Row, rows},
@@ -45,7 +45,7 @@ impl Refused {
 fn readable(row: &Row, section: &str, from: &EntityMapping) -> Option<Record> {
     let record =
         Record::from_json(&row.source_row).filter(|_| row.section == section && row.reason != "repeated_key")?;
-    let mut read = from.columns.values().flat_map(|column| column.columns.iter().chain(&column.fallback));
+    let mut read = from.columns.values().flat_map(ColumnMapping::read);
     read.all(|column| record.has(column)).then_some(record)
 }
 
@@ -192,5 +192,35 @@ impl Run<'_> {
             }
         }
         Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::Mapping;
+
+    #[test]
+    fn a_row_without_a_column_that_is_read_now_is_not_readable() {
+        let mapping = "[source]\nname = \"x\"\n[activities]\nselect = \"SELECT * FROM a\"\n[activities.columns]\n\
+            activity_id = \"id\"\nuser_id = \"who\"\nstereotype_code = \"what\"\nduration_seconds = { column = \"took\", unit = \"seconds\" }\n\
+            started_at = { column = \"day\", format = \"date\", minutes = \"minute\", zone = \"local\" }\n\
+            note = { column = \"note\", fallback = \"remark\" }";
+        let mapping = Mapping::parse("x.toml", mapping).unwrap();
+        let section = Entity::Activities.name();
+        let row = |without: &str| Row {
+            section: section.to_owned(),
+            key: "1".to_owned(),
+            reason: "unreadable".to_owned(),
+            field: "note".to_owned(),
+            message: String::new(),
+            source_row: r#"{"id":1,"who":2,"what":3,"took":4,"day":5,"minute":6,"note":7,"remark":8}"#
+                .replace(without, "else"),
+        };
+        let is_readable = |without| readable(&row(without), section, &mapping.entities[&Entity::Activities]).is_some();
+        assert!(is_readable("no such column"));
+        for column in ["id", "who", "what", "took", "day", "minute", "note", "remark"] {
+            assert!(!is_readable(column), "{column}");
+        }
     }
 }

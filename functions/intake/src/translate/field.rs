@@ -45,11 +45,8 @@ impl<'a> Field<'a> {
     /// `values` does not translate.
     fn cell<'r>(&self, record: &'r Record) -> Option<(&Place<'a>, Cell<'r>)> {
         let place = self.place.as_ref()?;
-        let says = |cell: &Cell<'_>| match cell {
-            Cell::Null => false,
-            Cell::Text(text) => place.mapping.values.is_some() || !without_mark(text).is_empty(),
-            Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_) => true,
-        };
+        let translated = place.mapping.values.as_ref().is_some_and(|values| values.contains_key(""));
+        let says = |cell: &Cell<'_>| translated && matches!(cell, Cell::Text(_)) || !says_nothing(*cell);
         let first = place.columns.first().copied().flatten();
         let cell = first.into_iter().chain(place.fallback).map(|position| record.at(position)).find(says)?;
         Some((place, cell))
@@ -154,7 +151,7 @@ impl<'a> Field<'a> {
             add(cell)?;
         } else {
             let part = |column: &Option<usize>| column.map_or(Cell::Null, |column| record.at(column));
-            if columns.iter().any(|column| part(column) == Cell::Null) {
+            if columns.iter().any(|column| says_nothing(part(column))) {
                 return Ok(None);
             }
             columns.iter().try_for_each(|column| add(part(column)))?;
@@ -232,9 +229,9 @@ impl<'a> Field<'a> {
     /// The minutes after midnight beside a day, where the record has them.
     fn minutes(&self, record: &Record, place: &Place<'_>) -> Result<Option<TimeDelta>, Problem> {
         let minutes = match place.minutes.map_or(Cell::Null, |column| record.at(column)) {
-            Cell::Null => return Ok(None),
+            cell if says_nothing(cell) => return Ok(None),
             Cell::Integer(minutes) => Some(minutes),
-            Cell::Text(text) => text.parse().ok(),
+            Cell::Text(text) => without_mark(text).trim().parse().ok(),
             _ => None,
         };
         let minutes = minutes.filter(|minutes| (0..24 * 60).contains(minutes)).and_then(TimeDelta::try_minutes);
@@ -266,6 +263,15 @@ fn amount(cell: Cell<'_>, unit: Unit) -> Option<i128> {
             }
         }
         _ => None,
+    }
+}
+
+/// NULL, and empty text.
+fn says_nothing(cell: Cell<'_>) -> bool {
+    match cell {
+        Cell::Null => true,
+        Cell::Text(text) => without_mark(text).is_empty(),
+        Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_) => false,
     }
 }
 

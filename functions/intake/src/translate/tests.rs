@@ -255,7 +255,9 @@ fn minutes_after_midnight_make_a_day_an_instant_where_the_record_has_them() {
         (text("570"), "", "2026-08-03T07:30:00Z", Clock::Exact),
         (Cell::Integer(0), "", "2026-08-02T22:00:00Z", Clock::Exact),
         (Cell::Integer(1_439), "", "2026-08-03T21:59:00Z", Clock::Exact),
+        (text(" \u{feff}90 ".trim_start()), "", "2026-08-02T23:30:00Z", Clock::Exact),
         (Cell::Null, "America/New_York", "2026-08-03T04:00:00Z", Clock::Day),
+        (text(""), "America/New_York", "2026-08-03T04:00:00Z", Clock::Day),
     ] {
         let (day, activity) = landed(translate("2026-08-03", minutes, zone));
         assert_eq!((activity.started_at, activity.clock), (instant.parse().unwrap(), clock), "{minutes:?}");
@@ -401,4 +403,15 @@ fn an_empty_text_says_as_little_as_null() {
     let cells = [("start", text("2026-03-02T08:00:00Z")), ("took", Cell::Integer(1)), ("kind", text(""))];
     let (_, activity) = landed(translate(&mapping(&values), &nothing_else(), &cells));
     assert_eq!(activity.claimed_category.as_deref(), Some("coding"), "where the mapping says what it means");
+    let others = values.replace("\"\" =", "c =").replace("\"kind\",", "\"kind\", fallback = \"or\",");
+    let cells = [cells[0], cells[1], cells[2], ("or", text("c"))];
+    let (_, activity) = landed(translate(&mapping(&others), &nothing_else(), &cells));
+    assert_eq!(
+        activity.claimed_category.as_deref(),
+        Some("coding"),
+        "by the fallback, as nothing is said of empty text"
+    );
+    let sum = mapping(&format!("{START}\nduration_seconds = {{ sum = [\"a\", \"b\"], unit = \"seconds\" }}"));
+    let part = [cells[0], ("a", text("")), ("b", Cell::Integer(2))];
+    assert!(matches!(translate(&sum, &nothing_else(), &part), Translated::Open));
 }
