@@ -25,7 +25,7 @@ pub async fn secret(client: &Client, arn: &str) -> Result<String, SecretError> {
     let failed = |reason| SecretError { arn: arn.to_owned(), reason };
     let answer = client.get_secret_value().secret_id(arn).send().await.map_err(|error| failed(said(&error)))?;
     let text = answer.secret_string.unwrap_or_default();
-    match text.trim() {
+    match text.trim_ascii() {
         "" => Err(failed("it holds no text".to_owned())),
         text => Ok(text.to_owned()),
     }

@@ -11,11 +11,14 @@ use std::{
 use arrow::error::ArrowError;
 use shared::column::NoSuchColumn;
 
+use crate::keys::{Digest, digest};
+
 /// Bytes that are read of a part at a time, and written.
 const BUFFER: usize = 64 * 1024;
 /// Bytes whose order is known without looking at the item.
 const PREFIX: usize = size_of::<u128>();
-/// Bytes of an item of each part that are in memory while parts are merged. What is alike for longer comes in any order.
+/// Bytes of an item of each part that are in memory while parts are merged. What is alike for longer comes in the order of
+/// its digest.
 const AHEAD: usize = 64 * 1024;
 
 /// Sorting failed, as a rule because of the temporary disk.
@@ -101,7 +104,9 @@ impl Sorter {
     fn sort(&mut self) {
         let Self { bytes, items, .. } = self;
         let order = |a: &Item, b: &Item| {
-            a.prefix.cmp(&b.prefix).then_with(|| bytes[a.start..a.end].cmp(&bytes[b.start..b.end]))
+            let (one, other) = (&bytes[a.start..a.end], &bytes[b.start..b.end]);
+            let order = a.prefix.cmp(&b.prefix).then_with(|| beginning(one).cmp(beginning(other)));
+            order.then_with(|| digest_of_long(one).cmp(&digest_of_long(other)))
         };
         items.sort_unstable_by(order);
     }
@@ -111,9 +116,13 @@ impl Sorter {
         let mut file = BufWriter::with_capacity(BUFFER, tempfile::tempfile()?);
         let items = self.items.len();
         for Item { start, end, .. } in self.items.drain(..) {
-            let length = u32::try_from(end - start).map_err(SortError::new)?;
+            let item = &self.bytes[start..end];
+            let length = u32::try_from(item.len()).map_err(SortError::new)?;
             file.write_all(&length.to_le_bytes())?;
-            file.write_all(&self.bytes[start..end])?;
+            if let Some(digest) = digest_of_long(item) {
+                file.write_all(&digest)?;
+            }
+            file.write_all(item)?;
         }
         self.bytes.clear();
         let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -137,7 +146,7 @@ impl Sorter {
         let memory = Source::Memory { bytes, items: items.into_iter() };
         let mut heads = BinaryHeap::new();
         for source in disk.chain([memory]) {
-            let mut head = Head { item: Vec::new(), source };
+            let mut head = Head { item: Vec::new(), digest: None, source };
             if head.advance()? {
                 heads.push(head);
             }
@@ -164,7 +173,17 @@ enum Source {
 /// The next item of a source, or how it begins.
 struct Head {
     item: Vec<u8>,
+    /// Of the whole item, if it is long.
+    digest: Option<Digest>,
     source: Source,
+}
+
+fn beginning(item: &[u8]) -> &[u8] {
+    &item[..item.len().min(AHEAD)]
+}
+
+fn digest_of_long(item: &[u8]) -> Option<Digest> {
+    (item.len() > AHEAD).then(|| digest(item))
 }
 
 impl Head {
@@ -176,12 +195,17 @@ impl Head {
             Source::Memory { bytes, items } => {
                 let Some(Item { start, end, .. }) = items.next() else { return Ok(false) };
                 self.item.extend_from_slice(&bytes[start..end]);
+                self.digest = digest_of_long(&self.item);
             }
             Source::Disk { items: 0, .. } => return Ok(false),
             Source::Disk { file, items, rest } => {
                 let mut length = [0; size_of::<u32>()];
                 file.read_exact(&mut length)?;
                 let length = u32::from_le_bytes(length) as usize;
+                self.digest = if length > AHEAD { Some([0; size_of::<Digest>()]) } else { None };
+                if let Some(digest) = &mut self.digest {
+                    file.read_exact(digest)?;
+                }
                 self.item.resize(length.min(AHEAD), 0);
                 file.read_exact(&mut self.item)?;
                 *items -= 1;
@@ -206,16 +230,12 @@ impl Head {
             _ => Ok(()),
         }
     }
-
-    fn beginning(&self) -> &[u8] {
-        &self.item[..self.item.len().min(AHEAD)]
-    }
 }
 
 /// The least is the greatest to a heap.
 impl Ord for Head {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.beginning().cmp(self.beginning())
+        beginning(&other.item).cmp(beginning(&self.item)).then_with(|| other.digest.cmp(&self.digest))
     }
 }
 
@@ -349,6 +369,17 @@ mod tests {
             assert!(held <= sorted.heads.len() * 2 * AHEAD + 4 * AHEAD, "{held}");
         }
         assert_eq!(sorted.next().unwrap(), None);
+    }
+
+    #[test]
+    fn the_order_does_not_depend_on_the_order_of_coming_however_long_items_are_alike() {
+        let mut items: Vec<Vec<u8>> =
+            (0..30).map(|n| [vec![7; AHEAD + 100], vec![n as u8 % 20]].concat()).chain([vec![7; AHEAD]]).collect();
+        let in_order = sorted(0, &items).0;
+        for most in [0, 3 * AHEAD, 1 << 30] {
+            items.rotate_left(7);
+            assert!(sorted(most, &items).0 == in_order, "{most}");
+        }
     }
 
     #[test]

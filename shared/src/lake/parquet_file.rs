@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs::File, sync::Arc};
 
 use arrow::{
-    array::RecordBatch,
+    array::{Array, RecordBatch},
     datatypes::{DataType, SchemaRef, TimeUnit},
 };
 use parquet::{
@@ -22,8 +22,11 @@ use tempfile::NamedTempFile;
 
 use super::{HashingWriter, LakeError, LakeKey, Sealed};
 
-/// Rows in a row group. Siblings share the boundaries of their base.
+/// Rows in a row group, at most,
 pub const ROW_GROUP_ROWS: usize = 122_880;
+
+/// and bytes of values, after which no more batches come into it: a row group is written from memory.
+const ROW_GROUP_BYTES: usize = 256 * 1024 * 1024;
 
 /// Rows in a batch that a reader hands on.
 pub const BATCH_ROWS: usize = 8_192;
@@ -41,6 +44,8 @@ pub fn timestamp() -> DataType {
 pub struct Writer {
     writer: ArrowWriter<HashingWriter<NamedTempFile>>,
     rows: u64,
+    /// Bytes of values in the row group that is under way.
+    bytes: usize,
 }
 
 impl Writer {
@@ -54,13 +59,25 @@ impl Writer {
             .set_key_value_metadata(Some(pairs))
             .build();
         let spool = HashingWriter::new(NamedTempFile::new()?);
-        Ok(Self { writer: ArrowWriter::try_new(spool, schema, Some(properties))?, rows: 0 })
+        Ok(Self { writer: ArrowWriter::try_new(spool, schema, Some(properties))?, rows: 0, bytes: 0 })
     }
 
     /// Appends the rows of `batch`.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
         self.rows += batch.num_rows() as u64;
-        self.writer.write(batch)
+        self.writer.write(batch)?;
+        if self.writer.in_progress_rows() <= batch.num_rows() {
+            // A row group began with it.
+            self.bytes = 0;
+        }
+        for column in batch.columns() {
+            self.bytes += column.to_data().get_slice_memory_size()?;
+        }
+        if self.bytes < ROW_GROUP_BYTES {
+            return Ok(());
+        }
+        self.bytes = 0;
+        self.writer.flush()
     }
 
     /// Rows appended so far.
@@ -151,5 +168,36 @@ impl Iterator for Batches {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.reader.next()?;
         Some(batch.map_err(|error| LakeError::Unreadable { key: self.key.to_string(), reason: error.to_string() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{Field, Schema};
+    use parquet::file::metadata::RowGroupMetaData;
+
+    use super::*;
+    use crate::column::text;
+
+    #[test]
+    fn a_row_group_ends_after_so_many_rows_or_bytes_whichever_is_first() {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("note", DataType::Utf8, false)]));
+        let groups = |rows: usize, length: usize, batch: usize| -> Vec<i64> {
+            let note = "x".repeat(length);
+            let mut writer = Writer::new(schema.clone(), &BTreeMap::new()).unwrap();
+            for start in (0..rows).step_by(batch) {
+                let notes = (start..rows.min(start + batch)).map(|_| Some(note.as_str()));
+                writer.write(&RecordBatch::try_new(schema.clone(), vec![text(notes)]).unwrap()).unwrap();
+            }
+            let file = writer.finish().unwrap().reopen().unwrap();
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+            reader.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect()
+        };
+        assert_eq!(groups(0, 1, 1), Vec::<i64>::new());
+        assert_eq!(groups(ROW_GROUP_ROWS + 10, 1, 4_096), [ROW_GROUP_ROWS as i64, 10]);
+        // 16 MiB in each batch: every sixteenth, a little late, ends a row group.
+        assert_eq!(groups(600, 1 << 20, 16), [256, 256, 88]);
+        // What came before a row group ended by its rows does not count.
+        assert_eq!(groups(2 * ROW_GROUP_ROWS, 2_000, 4_096), [ROW_GROUP_ROWS as i64; 2]);
     }
 }
