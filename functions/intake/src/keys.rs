@@ -131,7 +131,7 @@ pub struct Owners {
 impl Owners {
     /// Whether more than one record has the key of this digest.
     pub fn is_repeated(&self, key: u128) -> bool {
-        !self.of_repeated.is_empty() && self.of_repeated.contains_key(&key)
+        self.of_repeated.contains_key(&key)
     }
 
     /// Whether a record has its key. Of records that are equal in everything the first that asks has it.
