@@ -1,6 +1,9 @@
 //! The canonical activity: what the anti-corruption layer produces and everything else reads.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
 use arrow::{
     array::{
@@ -36,19 +39,19 @@ impl Clock {
 }
 
 /// One activity in canonical form. Field for field the columns of `activities.parquet`; `None` where the source does
-/// not say.
+/// not say. Its texts are where it came from, as a rule: of millions of them, each is looked at once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Activity {
+pub struct Activity<'a> {
     /// The source's key, as text.
-    pub activity_id: String,
+    pub activity_id: Cow<'a, str>,
     /// Whose activity.
-    pub user_id: String,
+    pub user_id: Cow<'a, str>,
     /// The person's team on the activity's day.
-    pub team_id: Option<String>,
+    pub team_id: Option<Cow<'a, str>>,
     /// The source's sprint, else the team's sprint that contains `started_at`.
-    pub sprint_id: Option<String>,
+    pub sprint_id: Option<Cow<'a, str>>,
     /// The source's project.
-    pub project_id: Option<String>,
+    pub project_id: Option<Cow<'a, str>>,
     /// When the sprint starts, copied in so that annotators need one file.
     pub sprint_starts_at: Option<DateTime<Utc>>,
     /// When the sprint ends (exclusive).
@@ -56,11 +59,11 @@ pub struct Activity {
     /// When the sprint's work was released.
     pub sprint_released_at: Option<DateTime<Utc>>,
     /// The kind of activity.
-    pub stereotype_code: String,
+    pub stereotype_code: Cow<'a, str>,
     /// The kind's name.
-    pub stereotype_name: Option<String>,
+    pub stereotype_name: Option<Cow<'a, str>>,
     /// The category that the source itself claims.
-    pub claimed_category: Option<String>,
+    pub claimed_category: Option<Cow<'a, str>>,
     /// Whether the source itself claims that a machine could do it.
     pub claimed_automatable: Option<bool>,
     /// Start.
@@ -78,21 +81,21 @@ pub struct Activity {
     /// How well spent the person felt the time was, 1 to 5.
     pub rating: Option<i8>,
     /// The IANA zone that decided the local day.
-    pub time_zone: String,
+    pub time_zone: Cow<'a, str>,
     /// The person's own words.
-    pub note: Option<String>,
+    pub note: Option<Cow<'a, str>>,
     /// When the source last changed the record.
     pub updated_at: Option<DateTime<Utc>>,
     /// The whole source record as a JSON object.
-    pub source_row: String,
+    pub source_row: Cow<'a, str>,
 }
 
-impl Activity {
+impl<'a> Activity<'a> {
     /// An activity of which only what every one has is known.
     pub fn new(
-        activity_id: impl Into<String>,
-        user_id: impl Into<String>,
-        stereotype_code: impl Into<String>,
+        activity_id: impl Into<Cow<'a, str>>,
+        user_id: impl Into<Cow<'a, str>>,
+        stereotype_code: impl Into<Cow<'a, str>>,
         started_at: DateTime<Utc>,
         duration_seconds: i64,
     ) -> Self {
@@ -116,10 +119,29 @@ impl Activity {
             marked_in_sprint: None,
             out_of_sprint_seconds: None,
             rating: None,
-            time_zone: "UTC".to_owned(),
+            time_zone: "UTC".into(),
             note: None,
             updated_at: None,
-            source_row: "{}".to_owned(),
+            source_row: "{}".into(),
+        }
+    }
+
+    /// The same, with texts of its own.
+    pub fn into_owned(self) -> Activity<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Activity {
+            activity_id: own(self.activity_id),
+            user_id: own(self.user_id),
+            team_id: self.team_id.map(own),
+            sprint_id: self.sprint_id.map(own),
+            project_id: self.project_id.map(own),
+            stereotype_code: own(self.stereotype_code),
+            stereotype_name: self.stereotype_name.map(own),
+            claimed_category: self.claimed_category.map(own),
+            time_zone: own(self.time_zone),
+            note: self.note.map(own),
+            source_row: own(self.source_row),
+            ..self
         }
     }
 }
@@ -158,7 +180,7 @@ pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 });
 
 /// `rows` as a record batch with [`SCHEMA`], in the order given.
-pub fn to_batch(rows: &[Activity]) -> Result<RecordBatch, ArrowError> {
+pub fn to_batch(rows: &[Activity<'_>]) -> Result<RecordBatch, ArrowError> {
     let mut batch = ActivityBuilder::default();
     rows.iter().for_each(|row| batch.append(row));
     batch.finish()
@@ -204,7 +226,7 @@ impl ActivityBuilder {
     }
 
     /// Appends one.
-    pub fn append(&mut self, activity: &Activity) {
+    pub fn append(&mut self, activity: &Activity<'_>) {
         let micros = |at: DateTime<Utc>| at.timestamp_micros();
         self.activity_id.append_value(&activity.activity_id);
         self.user_id.append_value(&activity.user_id);
@@ -237,6 +259,9 @@ impl ActivityBuilder {
     /// None that is known: every column is as [`SCHEMA`] has it.
     pub fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
         let instants = |column: &mut TimestampMicrosecondBuilder| Arc::new(column.finish().with_timezone("UTC"));
+        // What is long is not to be copied over and over while it grows: the next ones are as long, as a rule.
+        let next = StringBuilder::with_capacity(self.len(), self.source_row.values_slice().len());
+        let source_row = std::mem::replace(&mut self.source_row, next).finish();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(self.activity_id.finish()),
             Arc::new(self.user_id.finish()),
@@ -260,7 +285,7 @@ impl ActivityBuilder {
             Arc::new(self.time_zone.finish()),
             Arc::new(self.note.finish()),
             instants(&mut self.updated_at),
-            Arc::new(self.source_row.finish()),
+            Arc::new(source_row),
         ];
         RecordBatch::try_new(SCHEMA.clone(), columns)
     }

@@ -153,8 +153,10 @@ fn folder() -> PathBuf {
 /// Lets every annotator of a stack work out the golden day.
 async fn golden_day() -> anyhow::Result<(House, Stack, Partition)> {
     let mut activities: Vec<Activity> = serde_json::from_str(&std::fs::read_to_string(folder().join("day.json"))?)?;
-    let order = |a: &Activity| (a.user_id.clone(), a.started_at, a.activity_id.clone());
-    activities.sort_by_key(order);
+    activities.sort_by(|a, b| {
+        let order = a.user_id.cmp(&b.user_id).then(a.started_at.cmp(&b.started_at));
+        order.then_with(|| a.activity_id.cmp(&b.activity_id))
+    });
     let mut writer = Writer::new(SCHEMA.clone(), &BTreeMap::new())?;
     writer.write(&to_batch(&activities)?)?;
     let sealed = writer.finish()?;

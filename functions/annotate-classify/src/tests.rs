@@ -4,7 +4,7 @@ use shared::activity::{Activity, to_batch};
 
 use super::*;
 
-fn classify(classification: &str, activities: &[Activity]) -> Vec<(String, Option<String>, Option<bool>, bool)> {
+fn classify(classification: &str, activities: &[Activity<'_>]) -> Vec<(String, Option<String>, Option<bool>, bool)> {
     let base = to_batch(activities).unwrap();
     let rows = Rows { base, annotations: RecordBatch::new_empty(Schema::empty().into()) };
     let columns: BTreeMap<_, _> =
@@ -24,9 +24,9 @@ fn classify(classification: &str, activities: &[Activity]) -> Vec<(String, Optio
     (0..activities.len()).map(row).collect()
 }
 
-fn activity(code: &str, category: Option<&str>, automatable: Option<bool>) -> Activity {
+fn activity<'a>(code: &'a str, category: Option<&'a str>, automatable: Option<bool>) -> Activity<'a> {
     let mut activity = Activity::new("1", "ada", code, "2026-08-03T07:00:00Z".parse().unwrap(), 60);
-    activity.claimed_category = category.map(str::to_owned);
+    activity.claimed_category = category.map(Into::into);
     activity.claimed_automatable = automatable;
     activity
 }

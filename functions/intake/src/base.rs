@@ -1,5 +1,7 @@
 //! Base files, read back.
 
+use std::borrow::Cow;
+
 use arrow::array::{Array, RecordBatch};
 use chrono::{DateTime, Utc};
 use shared::{
@@ -14,16 +16,16 @@ pub(crate) fn unreadable(key: &LakeKey, error: NoSuchColumn) -> LakeError {
 }
 
 /// The activities of a batch of the base file `key`, as they were written.
-pub fn activities(key: &LakeKey, batch: &RecordBatch) -> Result<Vec<Activity>, LakeError> {
+pub fn activities<'a>(key: &LakeKey, batch: &'a RecordBatch) -> Result<Vec<Activity<'a>>, LakeError> {
     read_activities(batch).map_err(|error| unreadable(key, error))
 }
 
-fn read_activities(batch: &RecordBatch) -> Result<Vec<Activity>, NoSuchColumn> {
-    let some_text = |name: &str, row: usize| -> Result<Option<String>, NoSuchColumn> {
+fn read_activities(batch: &RecordBatch) -> Result<Vec<Activity<'_>>, NoSuchColumn> {
+    let some_text = |name: &str, row: usize| -> Result<Option<Cow<'_, str>>, NoSuchColumn> {
         let column = batch.text(name)?;
-        Ok(column.is_valid(row).then(|| column.value(row).to_owned()))
+        Ok(column.is_valid(row).then(|| Cow::Borrowed(column.value(row))))
     };
-    let text = |name: &str, row: usize| batch.text(name).map(|column| column.value(row).to_owned());
+    let text = |name: &str, row: usize| batch.text(name).map(|column| Cow::Borrowed(column.value(row)));
     let some_instant = |name: &str, row: usize| -> Result<Option<DateTime<Utc>>, NoSuchColumn> {
         let column = batch.instant(name)?;
         Ok(column.is_valid(row).then(|| column.value(row)).and_then(DateTime::from_timestamp_micros))
@@ -43,7 +45,7 @@ fn read_activities(batch: &RecordBatch) -> Result<Vec<Activity>, NoSuchColumn> {
             .and_then(|column| column.as_any().downcast_ref::<arrow::array::Int8Array>())
             .map(|column| column.value(row))
     };
-    let activity = |row: usize| -> Result<Activity, NoSuchColumn> {
+    let activity = |row: usize| -> Result<Activity<'_>, NoSuchColumn> {
         Ok(Activity {
             activity_id: text("activity_id", row)?,
             user_id: text("user_id", row)?,
@@ -83,7 +85,7 @@ mod tests {
     fn an_activity_comes_back_from_a_base_file_as_it_was() {
         let at = |hour: u32| format!("2026-03-02T{hour:02}:00:00.000001Z").parse().unwrap();
         let bare = Activity::new("1", "ada", "code", at(8), 60);
-        let text = |text: &str| Some(text.to_owned());
+        let text = |text: &'static str| Some(text.into());
         let full = Activity {
             team_id: text("t"),
             sprint_id: text("s"),
@@ -106,6 +108,7 @@ mod tests {
             ..bare.clone()
         };
         let all = vec![bare, full];
-        assert_eq!(read_activities(&to_batch(&all).unwrap()).unwrap(), all);
+        let batch = to_batch(&all).unwrap();
+        assert_eq!(read_activities(&batch).unwrap(), all);
     }
 }

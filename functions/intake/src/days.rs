@@ -136,11 +136,10 @@ fn gather(
         let Written { day, key, long, row } = codec.read(item)?;
         if owners.is_repeated(key) {
             let columns = codec.columns([row].into_iter())?;
-            let source_row = columns.text("source_row").map_err(SortError::from)?.value(0);
-            if !owners.admit(key, source_row) {
-                let id = columns.text("activity_id").map_err(SortError::from)?.value(0);
-                let repeated =
-                    Rejected::repeated(Entity::Activities, "activity_id", id.to_owned(), source_row.to_owned());
+            if !owners.admit(key, &columns, day).map_err(SortError::from)? {
+                let text = |name| columns.text(name).map(|text| text.value(0).to_owned()).map_err(SortError::from);
+                let (id, source_row) = (text("activity_id")?, text("source_row")?);
+                let repeated = Rejected::repeated(Entity::Activities, "activity_id", id, source_row);
                 emit(Output::Rejected(day, Box::new(repeated)))?;
                 continue;
             }
@@ -224,7 +223,7 @@ mod tests {
     use crate::placed::Placing;
 
     /// More than is held at once; some rows are as long as many others.
-    fn many() -> Vec<(LocalDay, Activity)> {
+    fn many() -> Vec<(LocalDay, Activity<'static>)> {
         let of = |n: usize| {
             let scattered = n * 7_919 % 10_007;
             let day = format!("2026-03-{:02}", 1 + scattered % 3);
@@ -232,9 +231,9 @@ mod tests {
             let started = started + TimeDelta::minutes((scattered % 50) as i64);
             let user = ["ada", "bo", "cy, whose id is longer than what is compared first"][n % 3];
             let mut activity = Activity::new(scattered.to_string(), user, "code", started, 60);
-            activity.note = n.is_multiple_of(7).then(|| format!("of {n}"));
+            activity.note = n.is_multiple_of(7).then(|| format!("of {n}").into());
             activity.rating = n.is_multiple_of(5).then_some(3);
-            activity.source_row = "x".repeat(if n.is_multiple_of(100) { 400_000 } else { 3_000 });
+            activity.source_row = "x".repeat(if n.is_multiple_of(100) { 400_000 } else { 3_000 }).into();
             (day.parse().unwrap(), activity)
         };
         (0..10_007).map(of).collect()
@@ -288,10 +287,8 @@ mod tests {
         all.insert(0, later.clone());
         all.push(other.clone());
         expected.sort_by(|(one_day, one), (other_day, other)| {
-            let order = |day: LocalDay, activity: &Activity| {
-                (day, activity.user_id.clone(), activity.started_at, activity.activity_id.clone())
-            };
-            order(*one_day, one).cmp(&order(*other_day, other))
+            let of_one = (one_day, &one.user_id, one.started_at, &one.activity_id);
+            of_one.cmp(&(other_day, &other.user_id, other.started_at, &other.activity_id))
         });
         let (days, mut refused) = sealed(&all);
         refused.sort();

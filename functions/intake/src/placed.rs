@@ -38,10 +38,10 @@ pub struct Placing {
 
 impl Placing {
     /// Takes one. Returns whether it is time to finish.
-    pub fn put(&mut self, day: LocalDay, activity: &Activity) -> bool {
+    pub fn put(&mut self, day: LocalDay, activity: &Activity<'_>) -> bool {
         self.days.push(day);
         self.rows.append(activity);
-        self.bytes += activity.source_row.len() + activity.note.as_ref().map_or(0, String::len);
+        self.bytes += activity.source_row.len() + activity.note.as_ref().map_or(0, |note| note.len());
         self.days.len() == ROWS || self.bytes >= BYTES
     }
 

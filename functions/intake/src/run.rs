@@ -339,7 +339,7 @@ impl Sorting {
     }
 
     /// Puts an activity in. Returns whether the sorter is still there; if not, it says why when it is waited for.
-    async fn put(&mut self, day: LocalDay, activity: &Activity) -> bool {
+    async fn put(&mut self, day: LocalDay, activity: &Activity<'_>) -> bool {
         !self.placing.put(day, activity) || self.hand_on().await
     }
 
@@ -359,7 +359,7 @@ impl Sorting {
 }
 
 /// Of all that is known of an activity.
-fn content(activity: &Activity) -> Result<Digest, IntakeError> {
+fn content(activity: &Activity<'_>) -> Result<Digest, IntakeError> {
     Ok(digest(serde_json::to_vec(activity).map_err(std::io::Error::from).map_err(LakeError::from)?))
 }
 

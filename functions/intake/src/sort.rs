@@ -15,8 +15,9 @@ use crate::keys::{Digest, digest};
 
 /// Bytes that are read of a part at a time, and written.
 const BUFFER: usize = 64 * 1024;
-/// Bytes whose order is known without looking at the item.
-const PREFIX: usize = size_of::<u128>();
+/// How an item begins, as numbers in its order: what is compared without looking at the item, which is far away in memory. Of
+/// an activity that is the day, a short id of a person, and the start.
+type Prefix = [u64; 3];
 /// Bytes of an item of each part that are in memory while parts are merged. What is alike for longer comes in the order of
 /// its digest.
 const AHEAD: usize = 64 * 1024;
@@ -68,7 +69,7 @@ struct Part {
 /// Where a byte string is among those that are held, and how it begins.
 #[derive(Debug, Clone, Copy)]
 struct Item {
-    prefix: u128,
+    prefix: Prefix,
     start: usize,
     end: usize,
 }
@@ -93,11 +94,7 @@ impl Sorter {
         self.bytes.reserve_exact(length.max(self.most.saturating_sub(self.bytes.len())));
         let start = self.bytes.len();
         pieces.iter().for_each(|piece| self.bytes.extend_from_slice(piece));
-        let item = &self.bytes[start..];
-        let mut prefix = [0; PREFIX];
-        let known = item.len().min(PREFIX);
-        prefix[..known].copy_from_slice(&item[..known]);
-        self.items.push(Item { prefix: u128::from_be_bytes(prefix), start, end: self.bytes.len() });
+        self.items.push(Item { prefix: prefix(&self.bytes[start..]), start, end: self.bytes.len() });
         Ok(())
     }
 
@@ -176,6 +173,16 @@ struct Head {
     /// Of the whole item, if it is long.
     digest: Option<Digest>,
     source: Source,
+}
+
+fn prefix(item: &[u8]) -> Prefix {
+    let mut prefix = Prefix::default();
+    for (number, bytes) in prefix.iter_mut().zip(item.chunks(size_of::<u64>())) {
+        let mut whole = [0; size_of::<u64>()];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        *number = u64::from_be_bytes(whole);
+    }
+    prefix
 }
 
 fn beginning(item: &[u8]) -> &[u8] {

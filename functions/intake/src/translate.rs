@@ -55,9 +55,9 @@ impl Rejected {
 
 /// What became of a source record.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Translated {
+pub enum Translated<'a> {
     /// It landed on a day.
-    Activity(LocalDay, Box<Activity>),
+    Activity(LocalDay, Box<Activity<'a>>),
     /// It is still running.
     Open,
     /// It cannot be translated.
@@ -161,14 +161,17 @@ pub fn membership(
 
 const NO_SUCH_RECORD: &str = "the source has no such record; add it there, or correct the reference";
 
+/// What is looked up for every activity, by id.
+type ById<T> = HashMap<String, T, foldhash::fast::RandomState>;
+
 /// The dimensions that activities refer to, ready for look-ups. `None` where the source has no such entity.
 pub struct Dimensions {
-    teams: Option<HashMap<String, Member>>,
-    users: Option<HashMap<String, Member>>,
-    sprints: Option<HashMap<String, Member>>,
-    stereotypes: Option<HashMap<String, Member>>,
+    teams: Option<ById<Member>>,
+    users: Option<ById<Member>>,
+    sprints: Option<ById<Member>>,
+    stereotypes: Option<ById<Member>>,
     /// By team: its sprints, the latest start first, so that the first that contains an instant decides.
-    calendar: HashMap<String, Vec<Member>>,
+    calendar: ById<Vec<Member>>,
 }
 
 impl Dimensions {
@@ -178,9 +181,9 @@ impl Dimensions {
             let members: Option<Vec<Member>> = captured.remove(&entity);
             members.map(|members| members.into_iter().map(|member| (member.id.clone(), member)).collect())
         };
-        let sprints: Option<HashMap<String, Member>> = index(Entity::Sprints);
-        let mut calendar: HashMap<String, Vec<Member>> = HashMap::new();
-        for sprint in sprints.iter().flat_map(HashMap::values) {
+        let sprints: Option<ById<Member>> = index(Entity::Sprints);
+        let mut calendar: ById<Vec<Member>> = ById::default();
+        for sprint in sprints.iter().flat_map(ById::values) {
             if let Some(team) = &sprint.team_id {
                 calendar.entry(team.clone()).or_default().push(sprint.clone());
             }
@@ -202,7 +205,7 @@ impl Dimensions {
 
 /// The member that an activity refers to: an error if the source has the entity but not the member.
 fn lookup<'a>(
-    members: &'a Option<HashMap<String, Member>>,
+    members: &'a Option<ById<Member>>,
     id: Option<&str>,
     reason: &'static str,
     field: &'static str,
@@ -290,7 +293,7 @@ impl<'a> ActivityTranslator<'a> {
     }
 
     /// Translates one record.
-    pub fn translate(&self, record: &Record) -> Translated {
+    pub fn translate<'r>(&'r self, record: &'r Record) -> Translated<'r> {
         let fields = self.fields(record);
         match self.activity(&fields, record) {
             Ok(Some((day, activity))) => Translated::Activity(day, Box::new(activity)),
@@ -320,7 +323,11 @@ impl<'a> ActivityTranslator<'a> {
         changed.ok().flatten().map(|(at, _)| at)
     }
 
-    fn activity(&self, fields: &ActivityFields<'_>, record: &Record) -> Result<Option<(LocalDay, Activity)>, Problem> {
+    fn activity<'r>(
+        &'r self,
+        fields: &ActivityFields<'r>,
+        record: &'r Record,
+    ) -> Result<Option<(LocalDay, Activity<'r>)>, Problem> {
         let activity_id = fields.activity_id.required_id(record)?;
         let user_id = fields.user_id.required_id(record)?;
         let user = lookup(&self.dimensions.users, Some(&user_id), "unknown_user", "user_id")?;
@@ -360,20 +367,22 @@ impl<'a> ActivityTranslator<'a> {
             let message = "more time is out of sprint than the activity lasted";
             return Err(problem("exceeds_duration", "out_of_sprint_seconds", message));
         }
-        let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
-        let claimed_category = own(fields.claimed_category.text(record)?);
+        let claimed_category = fields.claimed_category.text(record)?;
+        fn text(text: &Option<String>) -> Option<Cow<'_, str>> {
+            text.as_deref().map(Cow::Borrowed)
+        }
         let activity = Activity {
-            activity_id: activity_id.into_owned(),
-            user_id: user_id.into_owned(),
-            team_id: own(team_id),
-            sprint_id: own(explicit).or_else(|| sprint.map(|sprint| sprint.id.clone())),
-            project_id: own(fields.project_id.id(record)?),
+            activity_id,
+            user_id,
+            team_id,
+            sprint_id: explicit.or_else(|| sprint.map(|sprint| Cow::Borrowed(sprint.id.as_str()))),
+            project_id: fields.project_id.id(record)?,
             sprint_starts_at: sprint.and_then(|sprint| sprint.starts_at),
             sprint_ends_at: sprint.and_then(|sprint| sprint.ends_at),
             sprint_released_at: sprint.and_then(|sprint| sprint.released_at),
-            stereotype_code: stereotype_code.into_owned(),
-            stereotype_name: stereotype.and_then(|stereotype| stereotype.name.clone()),
-            claimed_category: claimed_category.or_else(|| stereotype?.claimed_category.clone()),
+            stereotype_code,
+            stereotype_name: stereotype.and_then(|stereotype| text(&stereotype.name)),
+            claimed_category: claimed_category.or_else(|| text(&stereotype?.claimed_category)),
             claimed_automatable: fields.claimed_automatable.flag(record)?.or_else(|| stereotype?.claimed_automatable),
             started_at,
             ended_at,
@@ -382,10 +391,10 @@ impl<'a> ActivityTranslator<'a> {
             marked_in_sprint: fields.marked_in_sprint.flag(record)?,
             out_of_sprint_seconds,
             rating: fields.rating.rating(record)?,
-            time_zone: zone.name().to_owned(),
-            note: own(fields.note.text(record)?),
+            time_zone: Cow::Borrowed(zone.name()),
+            note: fields.note.text(record)?,
             updated_at: fields.updated_at.instant(record, zone)?.map(|(at, _)| at),
-            source_row: record.to_json(),
+            source_row: record.to_json().into(),
         };
         Ok(Some((day, activity)))
     }

@@ -62,7 +62,7 @@ struct Report {
     /// Kinds of activity whose category is only `other`, with the reason and the number of activities.
     unclassified: BTreeMap<String, Unclassified>,
     insights: Vec<Insight>,
-    sample: Vec<Activity>,
+    sample: Vec<Activity<'static>>,
 }
 
 #[derive(Default, Serialize)]
@@ -134,11 +134,11 @@ impl Check {
 }
 
 /// The first activities of the newest day.
-async fn sample(stack: &Stack) -> Result<Vec<Activity>, LakeError> {
+async fn sample(stack: &Stack) -> Result<Vec<Activity<'static>>, LakeError> {
     let Some(newest) = stack.lake.newest_bases(None).await?.pop() else { return Ok(Vec::new()) };
     let file = stack.lake.fetch(&newest).await?;
     match Reader::open(&newest, file)?.batches(None)?.next() {
-        Some(batch) => Ok(activities(&newest, &batch?)?.into_iter().take(SAMPLE).collect()),
+        Some(batch) => Ok(activities(&newest, &batch?)?.into_iter().take(SAMPLE).map(Activity::into_owned).collect()),
         None => Ok(Vec::new()),
     }
 }
@@ -152,9 +152,9 @@ async fn unclassified(stack: &Stack) -> anyhow::Result<BTreeMap<String, Unclassi
         let classified =
             |key: &LakeKey| matches!(key, LakeKey::Annotation { annotator, .. } if annotator == "classify");
         let Some(annotation) = siblings.into_iter().map(|listed| listed.key).find(classified) else { continue };
-        let codes = Reader::open(&base, stack.lake.fetch(&base).await?)?.batches(Some(&["stereotype_code"]))?;
-        let reasons =
-            Reader::open(&annotation, stack.lake.fetch(&annotation).await?)?.batches(Some(&["category_reason"]))?;
+        let codes = Reader::open(&base, stack.lake.fetch(&base).await?)?.batches_in_step(Some(&["stereotype_code"]))?;
+        let reasons = Reader::open(&annotation, stack.lake.fetch(&annotation).await?)?
+            .batches_in_step(Some(&["category_reason"]))?;
         // A sibling has the rows of its base, in their order.
         for (codes, reasons) in codes.zip(reasons) {
             let (codes, reasons) = (codes?, reasons?);
@@ -211,8 +211,7 @@ impl Report {
         say!("\nThe first activities of the newest day:");
         for activity in &self.sample {
             let Activity { activity_id, user_id, team_id, sprint_id, stereotype_code, started_at, .. } = activity;
-            let none = || "–".to_owned();
-            let (team, sprint) = (team_id.clone().unwrap_or_else(none), sprint_id.clone().unwrap_or_else(none));
+            let (team, sprint) = (team_id.as_deref().unwrap_or("–"), sprint_id.as_deref().unwrap_or("–"));
             let seconds = activity.duration_seconds;
             say!(
                 "  {activity_id:<10} {started_at}  {seconds:>6} s  person {user_id}, team {team}, sprint {sprint}, {stereotype_code}"

@@ -14,8 +14,8 @@ use parquet::{
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
     file::{
-        metadata::{KeyValue, ParquetMetaData},
-        properties::WriterProperties,
+        metadata::{ColumnChunkMetaData, KeyValue, ParquetMetaData},
+        properties::{EnabledStatistics, WriterProperties},
     },
 };
 use tempfile::NamedTempFile;
@@ -28,8 +28,11 @@ pub const ROW_GROUP_ROWS: usize = 122_880;
 /// and bytes of values, after which no more batches come into it: a row group is written from memory.
 const ROW_GROUP_BYTES: usize = 256 * 1024 * 1024;
 
-/// Rows in a batch that a reader hands on.
+/// Rows in a batch that a reader hands on, at most,
 pub const BATCH_ROWS: usize = 8_192;
+
+/// and bytes of text in it, as far as the average row of a row group tells.
+const BATCH_BYTES: i64 = 16 * 1024 * 1024;
 
 const MAX_ROWS: i64 = 100_000_000;
 const MAX_COLUMNS: usize = 512;
@@ -56,6 +59,9 @@ impl Writer {
             .set_created_by("wastewalk".to_owned())
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            // No two are the same, and nobody looks for one.
+            .set_column_dictionary_enabled("source_row".into(), false)
+            .set_column_statistics_enabled("source_row".into(), EnabledStatistics::None)
             .set_key_value_metadata(Some(pairs))
             .build();
         let spool = HashingWriter::new(NamedTempFile::new()?);
@@ -123,14 +129,41 @@ impl Reader {
         footer_value(self.builder.metadata(), name)
     }
 
-    /// The batches of the file, [`BATCH_ROWS`] rows each but the last, with only `columns` (every column when `None`)
-    /// in the order of the file.
+    /// The batches of the file, with only `columns` (every column when `None`) in the order of the file. The longer the rows
+    /// are, the fewer there are in a batch.
     ///
     /// # Errors
     /// [`LakeError::Unreadable`] if a column is missing.
     pub fn batches(self, columns: Option<&[&str]>) -> Result<Batches, LakeError> {
+        let rows = self.rows_that_fit(columns);
+        self.batches_of(rows, columns)
+    }
+
+    /// The same, [`BATCH_ROWS`] rows each but the last, however long: files that lie side by side give the same rows.
+    ///
+    /// # Errors
+    /// As [`Reader::batches`].
+    pub fn batches_in_step(self, columns: Option<&[&str]>) -> Result<Batches, LakeError> {
+        self.batches_of(BATCH_ROWS, columns)
+    }
+
+    fn rows_that_fit(&self, columns: Option<&[&str]>) -> usize {
+        let groups = self.builder.metadata().row_groups().iter().filter(|group| group.num_rows() > 0);
+        let longest = groups.map(|group| {
+            let read = group
+                .columns()
+                .iter()
+                .filter(|column| columns.is_none_or(|columns| columns.contains(&column.column_descr().name())));
+            let bytes: i64 = read.filter_map(ColumnChunkMetaData::unencoded_byte_array_data_bytes).sum();
+            bytes / group.num_rows()
+        });
+        let fit = BATCH_BYTES / longest.max().unwrap_or_default().max(1);
+        usize::try_from(fit).unwrap_or_default().clamp(1, BATCH_ROWS)
+    }
+
+    fn batches_of(self, rows: usize, columns: Option<&[&str]>) -> Result<Batches, LakeError> {
         let unreadable = |reason: String| LakeError::Unreadable { key: self.key.to_string(), reason };
-        let mut builder = self.builder.with_batch_size(BATCH_ROWS);
+        let mut builder = self.builder.with_batch_size(rows);
         if let Some(columns) = columns {
             let known = builder.schema();
             if let Some(missing) = columns.iter().find(|name| known.field_with_name(name).is_err()) {
@@ -178,6 +211,33 @@ mod tests {
 
     use super::*;
     use crate::column::text;
+
+    #[test]
+    fn the_longer_rows_are_the_fewer_are_read_at_a_time_unless_files_are_read_in_step() {
+        let note = Field::new("note", DataType::Utf8, true);
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("id", DataType::Utf8, false), note]));
+        let batches = |rows: usize, length: usize, read: fn(Reader) -> Result<Batches, LakeError>| -> Vec<usize> {
+            // All the same, so that the file is small.
+            let (id, note) = ("1", "x".repeat(length));
+            let mut writer = Writer::new(schema.clone(), &BTreeMap::new()).unwrap();
+            for _ in 0..rows {
+                let columns = vec![text([Some(id)].into_iter()), text([Some(note.as_str())].into_iter())];
+                writer.write(&RecordBatch::try_new(schema.clone(), columns).unwrap()).unwrap();
+            }
+            let sealed = writer.finish().unwrap();
+            let generation = "20260302T000000Z".parse().unwrap();
+            let key = LakeKey::Dimension { entity: crate::lake::Entity::Teams, generation, sha256: sealed.sha256 };
+            let reader = Reader::open(&key, sealed.reopen().unwrap()).unwrap();
+            read(reader).unwrap().map(|batch| batch.unwrap().num_rows()).collect()
+        };
+        let all = |reader: Reader| reader.batches(None);
+        assert_eq!(batches(0, 1, all), Vec::<usize>::new());
+        assert_eq!(batches(8_200, 1, all), [8_192, 8]);
+        assert_eq!(batches(10, (4 << 20) - 1, all), [4, 4, 2]);
+        assert_eq!(batches(2, 20 << 20, all), [1, 1], "a row that is longer comes alone");
+        assert_eq!(batches(10, 4 << 20, |reader| reader.batches_in_step(None)), [10]);
+        assert_eq!(batches(10, 4 << 20, |reader| reader.batches(Some(&["id"]))), [10], "the long ones are not read");
+    }
 
     #[test]
     fn a_row_group_ends_after_so_many_rows_or_bytes_whichever_is_first() {

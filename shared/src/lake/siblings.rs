@@ -131,11 +131,11 @@ impl Lockstep {
                     return refuse(format!("it was made from another file than the one at hand: {name}"));
                 }
             }
-            opened.push((key.clone(), reader.batches(None)?));
+            opened.push((key.clone(), reader.batches_in_step(None)?));
         }
         let mut columns = columns.to_vec();
         columns.push("activity_id");
-        let base = base.batches(Some(&columns))?;
+        let base = base.batches_in_step(Some(&columns))?;
         let fields: Vec<_> = opened
             .iter()
             .flat_map(|(_, batches)| batches.schema().fields().iter().cloned().collect::<Vec<_>>())

@@ -278,7 +278,7 @@ impl Run<'_> {
             }
             let Some(changed) = changed else { continue };
             for activity in activities(&key, &batch)? {
-                let id = digest(&activity.activity_id);
+                let id = digest(&*activity.activity_id);
                 if changed.contains_key(&id) {
                     held.content.insert(id, content(&activity)?);
                 }

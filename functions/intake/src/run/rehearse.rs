@@ -72,7 +72,7 @@ fn contents(key: &LakeKey, file: File) -> Result<HashMap<Digest, Digest>, Intake
     let mut contents = HashMap::new();
     for batch in Reader::open(key, file)?.batches(None)? {
         for activity in activities(key, &batch?)? {
-            contents.insert(digest(&activity.activity_id), content(&activity)?);
+            contents.insert(digest(&*activity.activity_id), content(&activity)?);
         }
     }
     Ok(contents)

@@ -129,7 +129,7 @@ impl Run<'_> {
             let Some(record) = readable(&self.let_through(row?), entity.name(), from) else { continue };
             if let Translated::Activity(day, activity) = translator.translate(&record) {
                 days.insert(day);
-                keys.insert(activity.activity_id);
+                keys.insert(activity.activity_id.into_owned());
             }
         }
         let taken = self.taken(keys).await?;
@@ -145,12 +145,17 @@ impl Run<'_> {
             match translator.translate(&record) {
                 Translated::Open => self.record.counts.open += 1,
                 Translated::Rejected(rejected) => self.reject(Rejected { source_row: row.source_row, ..*rejected })?,
-                Translated::Activity(_, activity) if taken.contains(&activity.activity_id) => {
-                    self.reject(Rejected::repeated(entity, key(entity), activity.activity_id, row.source_row))?;
+                Translated::Activity(_, activity) if taken.contains(&*activity.activity_id) => {
+                    self.reject(Rejected::repeated(
+                        entity,
+                        key(entity),
+                        activity.activity_id.into_owned(),
+                        row.source_row,
+                    ))?;
                 }
                 // The record as it was kept, so that the source's own next run writes the same bytes.
                 Translated::Activity(day, activity) => {
-                    let activity = Activity { source_row: row.source_row, ..*activity };
+                    let activity = Activity { source_row: row.source_row.into(), ..*activity };
                     if !sorting.put(day, &activity).await {
                         break;
                     }

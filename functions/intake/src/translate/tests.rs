@@ -13,20 +13,24 @@ fn mapping(columns: &str) -> Mapping {
     Mapping::parse("x.toml", &text).unwrap()
 }
 
-fn translate(mapping: &Mapping, dimensions: &Dimensions, cells: &[(&str, Cell)]) -> Translated {
+fn translate(mapping: &Mapping, dimensions: &Dimensions, cells: &[(&str, Cell)]) -> Translated<'static> {
     let mut cells: Vec<(&str, Cell)> = cells.to_vec();
     cells.extend([("id", Cell::Integer(1)), ("who", Cell::Text("ada")), ("what", Cell::Text("coding"))]);
     let mut record = Record::new(cells.iter().map(|(column, _)| (*column).to_owned()).collect());
     cells.iter().for_each(|(_, cell)| record.push(*cell));
     let from = &mapping.entities[&Entity::Activities];
-    ActivityTranslator::new(mapping, from, dimensions, chrono_tz::Europe::Berlin).translate(&record)
+    match ActivityTranslator::new(mapping, from, dimensions, chrono_tz::Europe::Berlin).translate(&record) {
+        Translated::Activity(day, activity) => Translated::Activity(day, Box::new(activity.into_owned())),
+        Translated::Open => Translated::Open,
+        Translated::Rejected(rejected) => Translated::Rejected(rejected),
+    }
 }
 
 fn nothing_else() -> Dimensions {
     Dimensions::new(BTreeMap::new())
 }
 
-fn landed(translated: Translated) -> (String, Activity) {
+fn landed(translated: Translated<'static>) -> (String, Activity<'static>) {
     match translated {
         Translated::Activity(day, activity) => (day.to_string(), *activity),
         other => panic!("it did not land: {other:?}"),
