@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    mem,
     sync::{Arc, LazyLock},
 };
 
@@ -258,34 +259,40 @@ impl ActivityBuilder {
     /// # Errors
     /// None that is known: every column is as [`SCHEMA`] has it.
     pub fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
-        let instants = |column: &mut TimestampMicrosecondBuilder| Arc::new(column.finish().with_timezone("UTC"));
-        // What is long is not to be copied over and over while it grows: the next ones are as long, as a rule.
-        let next = StringBuilder::with_capacity(self.len(), self.source_row.values_slice().len());
-        let source_row = std::mem::replace(&mut self.source_row, next).finish();
+        // What is to come is as long as what was, as a rule: columns that grow are copied over and over.
+        let rows = self.len();
+        let text = |column: &mut StringBuilder| -> ArrayRef {
+            let next = StringBuilder::with_capacity(rows, column.values_slice().len());
+            Arc::new(mem::replace(column, next).finish())
+        };
+        let instants = |column: &mut TimestampMicrosecondBuilder| -> ArrayRef {
+            let next = TimestampMicrosecondBuilder::with_capacity(rows);
+            Arc::new(mem::replace(column, next).finish().with_timezone("UTC"))
+        };
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.activity_id.finish()),
-            Arc::new(self.user_id.finish()),
-            Arc::new(self.team_id.finish()),
-            Arc::new(self.sprint_id.finish()),
-            Arc::new(self.project_id.finish()),
+            text(&mut self.activity_id),
+            text(&mut self.user_id),
+            text(&mut self.team_id),
+            text(&mut self.sprint_id),
+            text(&mut self.project_id),
             instants(&mut self.sprint_starts_at),
             instants(&mut self.sprint_ends_at),
             instants(&mut self.sprint_released_at),
-            Arc::new(self.stereotype_code.finish()),
-            Arc::new(self.stereotype_name.finish()),
-            Arc::new(self.claimed_category.finish()),
+            text(&mut self.stereotype_code),
+            text(&mut self.stereotype_name),
+            text(&mut self.claimed_category),
             Arc::new(self.claimed_automatable.finish()),
             instants(&mut self.started_at),
             instants(&mut self.ended_at),
-            Arc::new(self.clock.finish()),
+            text(&mut self.clock),
             Arc::new(self.duration_seconds.finish()),
             Arc::new(self.marked_in_sprint.finish()),
             Arc::new(self.out_of_sprint_seconds.finish()),
             Arc::new(self.rating.finish()),
-            Arc::new(self.time_zone.finish()),
-            Arc::new(self.note.finish()),
+            text(&mut self.time_zone),
+            text(&mut self.note),
             instants(&mut self.updated_at),
-            Arc::new(source_row),
+            text(&mut self.source_row),
         ];
         RecordBatch::try_new(SCHEMA.clone(), columns)
     }

@@ -2,32 +2,38 @@
 
 use std::{
     collections::BTreeMap,
-    sync::mpsc::{SyncSender, sync_channel},
+    mem,
+    sync::{
+        Arc,
+        mpsc::{SyncSender, sync_channel},
+    },
     thread,
 };
 
 use arrow::array::RecordBatch;
 use parquet::errors::ParquetError;
 use shared::{
-    activity::SCHEMA,
-    column::Columns,
+    activity::{Activity, ActivityBuilder, SCHEMA},
     lake::{Entity, Sealed, parquet_file::Writer},
     time::LocalDay,
 };
 
 use crate::{
     keys::{Claims, Owners},
-    placed::{Codec, Placed, Written},
+    placed::{Placed, Written},
     positions::Positions,
     sort::{Items, SortError, Sorted, Sorter},
-    translate::Rejected,
+    translate::{ActivityTranslator, Rejected},
 };
 
 /// Activities that become one batch of a file, and the bytes of text in them, whichever is reached first.
 const BATCH: usize = 4_096;
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of activities that are sorted in memory at a time.
-const SORTED_IN_MEMORY: usize = 32 * 1024 * 1024;
+const SORTED_IN_MEMORY: usize = 16 * 1024 * 1024;
+/// Activities that are merged at a time, and the bytes of them, whichever is reached first.
+const MERGED: usize = 1_024;
+const MERGED_BYTES: usize = 1024 * 1024;
 
 /// The days could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +48,7 @@ pub enum DaysError {
     /// Nobody wants the result any more.
     #[error("the run was stopped")]
     Stopped,
-    /// The thread that writes files panicked.
+    /// One of the threads that write files panicked.
     #[error("writing the days panicked")]
     Panicked,
 }
@@ -69,25 +75,28 @@ pub enum Output {
     Rejected(LocalDay, Box<Rejected>),
 }
 
-/// Sorts what was `placed` and hands each day on as soon as it is sealed, with this footer. Blocks; run it beside the reader.
+/// Sorts what was `placed`, which is `used` then, and hands each day on as soon as it is sealed, with this footer. What was placed
+/// as a record is translated again when its day is written. Blocks; run it beside the reader.
 ///
 /// # Errors
 /// If the temporary disk fails, or `emit` does.
 pub fn seal_days(
     footer: &BTreeMap<String, String>,
-    placed: impl Iterator<Item = Result<Placed, SortError>>,
+    placed: impl Iterator<Item = Placed>,
+    used: impl Fn(Placed),
+    translator: &ActivityTranslator<'_>,
     emit: impl Fn(Output) -> Result<(), DaysError> + Sync,
 ) -> Result<(), DaysError> {
-    let codec = Codec::new()?;
-    let (mut claims, mut sorter) = (Claims::new(), Sorter::new(SORTED_IN_MEMORY));
+    let (mut claims, mut sorter, mut columns) = (Claims::new(), Sorter::new(SORTED_IN_MEMORY), None);
     for placed in placed {
-        let placed = placed?;
-        let keys = claims.add(&placed)?;
-        codec.write(&placed, &keys, &mut sorter)?;
+        placed.keys.iter().zip(&placed.places).try_for_each(|(key, place)| claims.add(key, place))?;
+        placed.rows.iter().try_for_each(|row| sorter.add(row))?;
+        columns = columns.or_else(|| placed.columns.clone());
+        used(placed);
     }
     let (owners, positions) = claims.settle()?;
     emit(Output::Read { repeated: owners.repeated, positions })?;
-    write_sorted(footer, &codec, sorter.sorted()?, owners, emit)
+    write_sorted(footer, &Reread { columns, translator }, sorter.sorted()?, owners, emit)
 }
 
 /// The file of a day that has no rows any more.
@@ -95,77 +104,114 @@ pub fn empty_day(footer: &BTreeMap<String, String>) -> Result<Sealed, ParquetErr
     Writer::new(SCHEMA.clone(), footer)?.finish()
 }
 
-/// What the thread that merges tells the one that writes files.
+/// What the thread that merges tells the one that makes columns.
+enum Merged {
+    /// The next rows.
+    Rows(Items),
+    /// No more rows come. If this is never said, merging failed.
+    End,
+}
+
+/// What the thread that makes columns tells the one that writes files.
 enum Step {
     /// The next rows of a day.
     Rows(LocalDay, RecordBatch),
-    /// No more rows of it come. If this is never said, merging failed, and the day is not to be sealed.
+    /// No more rows of it come. If this is never said, something failed, and the day is not to be sealed.
     DayIsOver,
 }
 
-/// Seals the days of what is sorted: rows are gathered for the next batch while the last one is compressed.
+/// How activities are read that were written as records.
+struct Reread<'a, 'm> {
+    columns: Option<Arc<[String]>>,
+    translator: &'a ActivityTranslator<'m>,
+}
+
+/// Seals the days of what is sorted: the next rows are merged, and those before them made into columns, while the last ones are
+/// compressed.
 fn write_sorted(
     footer: &BTreeMap<String, String>,
-    codec: &Codec,
+    reread: &Reread<'_, '_>,
     sorted: Sorted,
     owners: Owners,
     emit: impl Fn(Output) -> Result<(), DaysError> + Sync,
 ) -> Result<(), DaysError> {
     thread::scope(|scope| {
-        let (to_writer, steps) = sync_channel(1);
-        let writer = scope.spawn(|| write_days(footer, steps.into_iter(), &emit));
-        let gathered = gather(codec, sorted, owners, &to_writer, &emit);
-        drop(to_writer);
-        // The writer went first, and knows why.
-        writer.join().map_err(|_| DaysError::Panicked)??;
-        gathered
+        let ((to_gatherer, rows), (to_writer, steps)) = (sync_channel(1), sync_channel(1));
+        let (emit, joined) = (&emit, |_| DaysError::Panicked);
+        let writer = scope.spawn(move || write_days(footer, steps.into_iter(), emit));
+        let gatherer = scope.spawn(move || gather(reread, rows.into_iter(), owners, &to_writer, emit));
+        let merged = merge(sorted, &to_gatherer);
+        drop(to_gatherer);
+        let ended = [writer.join().map_err(joined)?, gatherer.join().map_err(joined)?, merged];
+        // Whoever was stopped by another does not know why.
+        let why = ended.into_iter().filter_map(Result::err).min_by_key(|why| matches!(why, DaysError::Stopped));
+        why.map_or(Ok(()), Err)
     })
 }
 
-/// Makes batches of the rows that have their keys; no batch is of two days.
+/// Hands on what is sorted.
+fn merge(mut sorted: Sorted, to_gatherer: &SyncSender<Merged>) -> Result<(), DaysError> {
+    let send = |merged| to_gatherer.send(merged).map_err(|_| DaysError::Stopped);
+    let mut rows = Items::default();
+    while let Some(row) = sorted.next()? {
+        rows.push(row);
+        if rows.len() == MERGED || rows.bytes() >= MERGED_BYTES {
+            let next = Items::with_room_for(&rows);
+            send(Merged::Rows(mem::replace(&mut rows, next)))?;
+        }
+    }
+    send(Merged::Rows(rows))?;
+    send(Merged::End)
+}
+
+/// Makes batches of the activities that have their keys; no batch is of two days.
 fn gather(
-    codec: &Codec,
-    mut sorted: Sorted,
+    reread: &Reread<'_, '_>,
+    merged: impl Iterator<Item = Merged>,
     mut owners: Owners,
     to_writer: &SyncSender<Step>,
     emit: &impl Fn(Output) -> Result<(), DaysError>,
 ) -> Result<(), DaysError> {
     let send = |step| to_writer.send(step).map_err(|_| DaysError::Stopped);
     let mut current: Option<(LocalDay, Waiting)> = None;
-    while let Some(item) = sorted.next()? {
-        let Written { day, key, long, row } = codec.read(item)?;
-        if owners.is_repeated(key) {
-            let columns = codec.columns([row].into_iter())?;
-            if !owners.admit(key, &columns, day).map_err(SortError::from)? {
-                let text = |name| columns.text(name).map(|text| text.value(0).to_owned()).map_err(SortError::from);
-                let (id, source_row) = (text("activity_id")?, text("source_row")?);
-                let repeated = Rejected::repeated(Entity::Activities, "activity_id", id, source_row);
-                emit(Output::Rejected(day, Box::new(repeated)))?;
-                continue;
+    for merged in merged {
+        let Merged::Rows(rows) = merged else {
+            if let Some((last, mut waiting)) = current.take() {
+                send(Step::Rows(last, waiting.take()?))?;
+                send(Step::DayIsOver)?;
             }
+            return Ok(());
+        };
+        for row in rows.iter() {
+            let written = Written::read(row)?;
+            let day = written.day;
+            written.activity(reread.columns.as_ref(), reread.translator, |activity| {
+                if !owners.admit(day, &activity) {
+                    let (id, source_row) = (activity.activity_id.into_owned(), activity.source_row.into_owned());
+                    let repeated = Rejected::repeated(Entity::Activities, "activity_id", id, source_row);
+                    return emit(Output::Rejected(day, Box::new(repeated)));
+                }
+                if let Some((finished, mut waiting)) = current.take_if(|(open, _)| *open != day) {
+                    send(Step::Rows(finished, waiting.take()?))?;
+                    send(Step::DayIsOver)?;
+                }
+                let (_, waiting) = current.get_or_insert_with(|| (day, Waiting::default()));
+                if waiting.is_full() {
+                    send(Step::Rows(day, waiting.take()?))?;
+                }
+                waiting.put(&activity);
+                Ok(())
+            })?;
         }
-        if let Some((finished, mut waiting)) = current.take_if(|(open, _)| *open != day) {
-            send(Step::Rows(finished, waiting.take(codec)?))?;
-            send(Step::DayIsOver)?;
-        }
-        let (_, waiting) = current.get_or_insert_with(|| (day, Waiting::default()));
-        if waiting.is_full() {
-            send(Step::Rows(day, waiting.take(codec)?))?;
-        }
-        waiting.long += long;
-        waiting.rows.push(row);
     }
-    if let Some((last, mut waiting)) = current {
-        send(Step::Rows(last, waiting.take(codec)?))?;
-        send(Step::DayIsOver)?;
-    }
-    Ok(())
+    Err(DaysError::Stopped)
 }
 
 /// Rows that become a batch.
 #[derive(Default)]
 struct Waiting {
-    rows: Items,
+    rows: ActivityBuilder,
+    /// Bytes of the texts that may be long.
     long: usize,
 }
 
@@ -174,11 +220,14 @@ impl Waiting {
         self.rows.len() == BATCH || self.long > BATCH_BYTES
     }
 
-    fn take(&mut self, codec: &Codec) -> Result<RecordBatch, SortError> {
-        let batch = codec.columns(self.rows.iter())?;
-        self.rows.clear();
+    fn put(&mut self, activity: &Activity<'_>) {
+        self.long += activity.source_row.len() + activity.note.as_ref().map_or(0, |note| note.len());
+        self.rows.append(activity);
+    }
+
+    fn take(&mut self) -> Result<RecordBatch, SortError> {
         self.long = 0;
-        Ok(batch)
+        Ok(self.rows.finish()?)
     }
 }
 
@@ -220,7 +269,21 @@ mod tests {
     };
 
     use super::*;
-    use crate::placed::Placing;
+    use crate::{
+        mapping::Mapping,
+        source::{Cell, Record},
+        translate::{Dimensions, Rules, Translated},
+    };
+
+    fn rules() -> Rules {
+        let mapping = "[source]\nname = \"x\"\n[activities]\nselect = \"SELECT * FROM a\"\n[activities.columns]\n\
+            activity_id = \"id\"\nuser_id = \"who\"\nstereotype_code = \"what\"\nnote = \"note\"\n\
+            started_at = { column = \"start\", format = \"rfc3339\" }\n\
+            duration_seconds = { column = \"took\", unit = \"seconds\" }";
+        let mapping = Arc::new(Mapping::parse("x.toml", mapping).unwrap());
+        let dimensions = Arc::new(Dimensions::new(BTreeMap::new()));
+        Rules { mapping, dimensions, organisation: chrono_tz::Tz::UTC }
+    }
 
     /// More than is held at once; some rows are as long as many others.
     fn many() -> Vec<(LocalDay, Activity<'static>)> {
@@ -241,16 +304,20 @@ mod tests {
 
     /// The rows of each day, as its file has them, and the keys of those that were refused.
     fn sealed(all: &[(LocalDay, Activity)]) -> (BTreeMap<LocalDay, RecordBatch>, Vec<String>) {
-        let mut placing = Placing::default();
-        let mut placed = Vec::new();
+        let mut placed = vec![Placed::default()];
         for (day, activity) in all {
-            if placing.put(*day, activity) {
-                placed.push(placing.finish());
+            let last = placed.last_mut().unwrap();
+            if last.put(*day, activity).unwrap() {
+                let full = last.take(None);
+                placed.insert(0, full);
             }
         }
-        placed.push(placing.finish());
+        sealed_of(placed)
+    }
+
+    fn sealed_of(placed: Vec<Placed>) -> (BTreeMap<LocalDay, RecordBatch>, Vec<String>) {
         let out = Mutex::new(Vec::new());
-        seal_days(&BTreeMap::new(), placed.into_iter(), |output| {
+        seal_days(&BTreeMap::new(), placed.into_iter(), drop, &rules().activities().unwrap(), |output| {
             out.lock().unwrap().push(output);
             Ok(())
         })
@@ -305,19 +372,51 @@ mod tests {
     }
 
     #[test]
+    fn what_was_placed_as_a_record_is_the_activity_that_the_record_says_whatever_its_columns_are() {
+        let columns = |names: [&str; 6]| -> Arc<[String]> { names.map(str::to_owned).into() };
+        let usual = columns(["id", "who", "what", "start", "took", "note"]);
+        let other = columns(["id", "who", "what", "start", "took", "remark"]);
+        let record = |n: i64| {
+            let mut record = Record::new(if n % 3 == 0 { other.clone() } else { usual.clone() });
+            let (note, start) = (format!("é{n}").repeat(1_000), format!("2026-03-{:02}T08:00:00Z", 2 + n % 2));
+            for cell in [Cell::Integer(n), Cell::Text("ada"), Cell::Text("code"), Cell::Text(&start), Cell::Real(60.4)]
+            {
+                record.push(cell);
+            }
+            record.push(if n % 5 == 0 { Cell::Bytes(&[0xff, 0]) } else { Cell::Text(&note) });
+            record
+        };
+        let rules = rules();
+        let translator = rules.activities().unwrap();
+        let (mut placed, mut expected) = (Placed::default(), Vec::new());
+        let records: Vec<Record> = (0..2_000).map(record).collect();
+        for record in &records {
+            let Translated::Activity(day, activity) = translator.place(record) else {
+                assert!(record.get("note").kind().starts_with("bytes"));
+                continue;
+            };
+            placed.put_record(day, *activity, record).unwrap();
+            let Translated::Activity(_, activity) = translator.translate(record) else { panic!("it landed") };
+            expected.push((day, *activity));
+        }
+        assert_eq!(expected.len(), 1_734, "of those that have a note, a fifth is refused");
+        assert_eq!(sealed_of(vec![placed]), sealed(&expected));
+    }
+
+    #[test]
     fn a_day_whose_rows_cannot_all_be_read_is_not_sealed() {
-        let (codec, mut sorter, mut claims) = (Codec::new().unwrap(), Sorter::new(1 << 20), Claims::new());
-        let mut placing = Placing::default();
+        let (mut placed, mut sorter) = (Placed::default(), Sorter::new(1 << 20));
         for day in ["2026-03-02", "2026-03-03"] {
             let started = format!("{day}T08:00:00Z").parse().unwrap();
-            placing.put(day.parse().unwrap(), &Activity::new(day, "ada", "code", started, 60));
+            placed.put(day.parse().unwrap(), &Activity::new(day, "ada", "code", started, 60)).unwrap();
         }
-        let placed = placing.finish().unwrap();
-        codec.write(&placed, &claims.add(&placed).unwrap(), &mut sorter).unwrap();
-        sorter.add(&[&[0xff; 3]]).unwrap();
-        let owners = claims.settle().unwrap().0;
+        placed.rows.iter().for_each(|row| sorter.add(row).unwrap());
+        sorter.add(&[0xff; 3]).unwrap();
+        let owners = Claims::new().settle().unwrap().0;
         let days = Mutex::new(Vec::new());
-        let sealed = write_sorted(&BTreeMap::new(), &codec, sorter.sorted().unwrap(), owners, |output| {
+        let rules = rules();
+        let reread = Reread { columns: None, translator: &rules.activities().unwrap() };
+        let sealed = write_sorted(&BTreeMap::new(), &reread, sorter.sorted().unwrap(), owners, |output| {
             if let Output::Day { day, .. } = output {
                 days.lock().unwrap().push(day.to_string());
             }

@@ -3,16 +3,10 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Array, RecordBatch};
 use chrono::Datelike;
-use shared::{
-    column::{Columns, NoSuchColumn},
-    lake::Sha256,
-    time::LocalDay,
-};
+use shared::{activity::Activity, lake::Sha256, time::LocalDay};
 
 use crate::{
-    placed::Placed,
     positions::Positions,
     sort::{SortError, Sorter},
 };
@@ -27,13 +21,8 @@ pub fn digest(text: impl AsRef<[u8]>) -> Digest {
     short
 }
 
-/// The same as a number, which sorts alike and is written to disk at once.
-fn number(text: impl AsRef<[u8]>) -> u128 {
-    u128::from_be_bytes(digest(text))
-}
-
 /// Bytes of claims that are sorted in memory at a time.
-const SORTED_IN_MEMORY: usize = 16 * 1024 * 1024;
+const SORTED_IN_MEMORY: usize = 8 * 1024 * 1024;
 
 /// Takes down a claim to its key for each record.
 ///
@@ -43,24 +32,21 @@ pub struct Claims(Sorter);
 
 /// What decides between records with one key, in its order: when the source changed the record last, the latest first; the day
 /// that it is on; its start.
-type Place = [u8; 20];
+pub type Place = [u8; 20];
 
 /// A number, so that its bytes are in its order.
-fn in_order(number: i64) -> [u8; 8] {
+pub fn in_order(number: i64) -> [u8; 8] {
     (number ^ i64::MIN).to_be_bytes()
 }
 
-/// The place of a row of a batch, on its day.
-fn places(rows: &RecordBatch) -> Result<impl Fn(usize, LocalDay) -> Place + '_, NoSuchColumn> {
-    let (updated, started) = (rows.instant("updated_at")?, rows.instant("started_at")?);
-    Ok(move |row, day: LocalDay| {
-        let updated = if updated.is_valid(row) { updated.value(row) } else { i64::MIN };
-        let mut place = Place::default();
-        place[..8].copy_from_slice(&in_order(!updated));
-        place[8..12].copy_from_slice(&day.0.num_days_from_ce().to_be_bytes());
-        place[12..].copy_from_slice(&in_order(started.value(row)));
-        place
-    })
+/// The place of an activity on this day.
+pub fn place(day: LocalDay, activity: &Activity<'_>) -> Place {
+    let updated = activity.updated_at.map_or(i64::MIN, |at| at.timestamp_micros());
+    let mut place = Place::default();
+    place[..8].copy_from_slice(&in_order(!updated));
+    place[8..12].copy_from_slice(&day.0.num_days_from_ce().to_be_bytes());
+    place[12..].copy_from_slice(&in_order(activity.started_at.timestamp_micros()));
+    place
 }
 
 impl Claims {
@@ -69,19 +55,16 @@ impl Claims {
         Self(Sorter::new(SORTED_IN_MEMORY))
     }
 
-    /// Takes down those of what was placed. Returns the digests of the keys.
+    /// Takes down that a record at this place claims a key.
     ///
     /// # Errors
     /// If the temporary disk fails.
-    pub fn add(&mut self, placed: &Placed) -> Result<Vec<u128>, SortError> {
-        let (keys, place) = (placed.rows.text("activity_id")?, places(&placed.rows)?);
-        let mut digests = Vec::with_capacity(placed.days.len());
-        for (row, day) in placed.days.iter().enumerate() {
-            let key = number(keys.value(row));
-            self.0.add(&[&key.to_be_bytes(), &place(row, *day)])?;
-            digests.push(key);
-        }
-        Ok(digests)
+    pub fn add(&mut self, key: &[u8], place: &Place) -> Result<(), SortError> {
+        let mut claim = [0; size_of::<Digest>() + size_of::<Place>()];
+        let (of_key, of_place) = claim.split_at_mut(size_of::<Digest>());
+        of_key.copy_from_slice(&digest(key));
+        of_place.copy_from_slice(place);
+        self.0.add(&claim)
     }
 
     /// Decides, and says on which day each key is.
@@ -91,7 +74,7 @@ impl Claims {
     pub fn settle(self) -> Result<(Owners, Positions), SortError> {
         let mut owners = Owners { of_repeated: HashMap::new(), repeated: 0 };
         let mut positions = Positions::new()?;
-        let mut owner: Option<(u128, Place)> = None;
+        let mut owner: Option<(Digest, Place)> = None;
         let mut claims = self.0.sorted()?;
         while let Some(claim) = claims.next()? {
             let (key, place) = read(claim).ok_or_else(|| SortError::new("a claim is damaged"))?;
@@ -102,7 +85,7 @@ impl Claims {
                 }
                 _ => {
                     let day = [place[8], place[9], place[10], place[11]];
-                    positions.add(&key.to_be_bytes(), i32::from_be_bytes(day))?;
+                    positions.add(&key, i32::from_be_bytes(day))?;
                     owner = Some((key, place));
                 }
             }
@@ -112,45 +95,36 @@ impl Claims {
 }
 
 /// The digest of a key, and the place of the record that claims it.
-fn read(claim: &[u8]) -> Option<(u128, Place)> {
+fn read(claim: &[u8]) -> Option<(Digest, Place)> {
     let (key, place) = claim.split_first_chunk()?;
-    Some((u128::from_be_bytes(*key), place.try_into().ok()?))
+    Some((*key, place.try_into().ok()?))
 }
 
 /// Who has each key that came more than once.
 pub struct Owners {
-    of_repeated: HashMap<u128, Option<Place>>,
+    of_repeated: HashMap<Digest, Option<Place>>,
     /// Records whose key another one has.
     pub repeated: u64,
 }
 
 impl Owners {
-    /// Whether more than one record has the key of this digest.
-    pub fn is_repeated(&self, key: u128) -> bool {
-        self.of_repeated.contains_key(&key)
-    }
-
-    /// Whether the only row of a batch, which is on `day`, has its key. Ask in the order of the lake, and once for each: of
-    /// records with the same place the first that asks has the key.
-    ///
-    /// # Errors
-    /// If the batch lacks a column.
-    pub fn admit(&mut self, key: u128, row: &RecordBatch, day: LocalDay) -> Result<bool, NoSuchColumn> {
-        let place = places(row)?(0, day);
-        Ok(match self.of_repeated.get_mut(&key) {
+    /// Whether an activity on `day` has its key. Ask in the order of the lake, and once for each: of activities with the same
+    /// place the first that asks has the key.
+    pub fn admit(&mut self, day: LocalDay, activity: &Activity<'_>) -> bool {
+        if self.of_repeated.is_empty() {
+            return true;
+        }
+        match self.of_repeated.get_mut(&digest(&*activity.activity_id)) {
             None => true,
-            Some(owner) if *owner == Some(place) => owner.take().is_some(),
+            Some(owner) if *owner == Some(place(day, activity)) => owner.take().is_some(),
             Some(_) => false,
-        })
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use shared::activity::{Activity, to_batch};
-
     use super::*;
-    use crate::placed::Placing;
 
     fn placed<'a>(key: &'a str, day: &str, updated: Option<&str>, row: &'a str) -> (LocalDay, Activity<'a>) {
         let started = format!("{day}T08:00:00Z").parse().unwrap();
@@ -160,27 +134,21 @@ mod tests {
         (day.parse().unwrap(), activity)
     }
 
-    /// The claims of all records, and the digests of their keys.
-    fn claims(all: &[(LocalDay, Activity)]) -> (Claims, Vec<u128>) {
-        let (mut claims, mut placing) = (Claims::new(), Placing::default());
+    fn settled(all: &[(LocalDay, Activity)]) -> Owners {
+        let mut claims = Claims::new();
         for (day, activity) in all {
-            placing.put(*day, activity);
+            claims.add(activity.activity_id.as_bytes(), &place(*day, activity)).unwrap();
         }
-        let keys = claims.add(&placing.finish().unwrap()).unwrap();
-        (claims, keys)
+        claims.settle().unwrap().0
     }
 
     /// The rows that have their keys, which ask in an order that is theirs.
     fn kept(all: &[(LocalDay, Activity)]) -> (Vec<String>, u64) {
-        let (claims, keys) = claims(all);
-        let mut owners = claims.settle().unwrap().0;
-        let mut rows: Vec<_> = all.iter().zip(keys).collect();
-        rows.sort_by(|((_, one), _), ((_, other), _)| one.source_row.cmp(&other.source_row));
-        rows.retain(|((day, row), key)| {
-            let batch = to_batch(std::slice::from_ref(row)).unwrap();
-            !owners.is_repeated(*key) || owners.admit(*key, &batch, *day).unwrap()
-        });
-        (rows.iter().map(|((_, row), _)| row.source_row.to_string()).collect(), owners.repeated)
+        let mut owners = settled(all);
+        let mut rows: Vec<_> = all.iter().collect();
+        rows.sort_by(|(_, one), (_, other)| one.source_row.cmp(&other.source_row));
+        rows.retain(|(day, row)| owners.admit(*day, row));
+        (rows.iter().map(|(_, row)| row.source_row.to_string()).collect(), owners.repeated)
     }
 
     #[test]
@@ -217,7 +185,7 @@ mod tests {
     fn where_nothing_is_repeated_nothing_is_kept_in_memory() {
         let keys: Vec<String> = (0..1_000).map(|n| n.to_string()).collect();
         let all: Vec<_> = keys.iter().map(|key| placed(key, "2026-03-02", None, "x")).collect();
-        assert!(claims(&all).0.settle().unwrap().0.of_repeated.is_empty());
+        assert!(settled(&all).of_repeated.is_empty());
         assert_eq!(kept(&all).0.len(), 1_000);
     }
 }

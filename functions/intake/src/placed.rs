@@ -1,146 +1,190 @@
-//! Activities that were placed on days: as columns, and as byte strings whose order is that of the lake.
+//! Activities that were placed on days, as byte strings whose order is that of the lake.
 
-use arrow::{
-    array::{Array, RecordBatch},
-    row::{RowConverter, RowParser, SortField},
-};
+use std::{borrow::Cow, sync::Arc};
+
 use chrono::{Datelike, NaiveDate};
-use shared::{
-    activity::{Activity, ActivityBuilder, SCHEMA},
-    column::Columns,
-    time::LocalDay,
+use serde::{Deserialize, Serialize};
+use shared::{activity::Activity, time::LocalDay};
+
+use crate::{
+    keys::{Place, in_order, place},
+    sort::{Items, SortError},
+    source::{Record, Values},
+    translate::{ActivityTranslator, Translated},
 };
 
-use crate::sort::{SortError, Sorter};
-
-/// Activities of a batch, and the bytes of text in them, whichever is reached first.
+/// Activities that are handed on at a time, and the bytes of them, whichever is reached first.
 const ROWS: usize = 512;
 const BYTES: usize = 256 * 1024;
 
-/// The columns by which the files of the lake are sorted, first to last.
-const ORDER: [&str; 3] = ["user_id", "started_at", "activity_id"];
-
-/// Activities and the local day of each.
-pub struct Placed {
-    /// One for each row.
-    pub days: Vec<LocalDay>,
-    /// The activities, with [`SCHEMA`].
-    pub rows: RecordBatch,
-}
-
-/// Makes [`Placed`] of one activity after the other.
+/// Some activities, and what claims to their keys are made of.
 #[derive(Default)]
-pub struct Placing {
-    days: Vec<LocalDay>,
-    rows: ActivityBuilder,
-    bytes: usize,
+pub struct Placed {
+    /// What [`Written::read`] reads: ordered by day, person, start and key, as the files of the lake are.
+    pub rows: Items,
+    /// The key of each row.
+    pub keys: Items,
+    /// And its place.
+    pub places: Vec<Place>,
+    /// The columns of the records among them.
+    pub columns: Option<Arc<[String]>>,
 }
 
-impl Placing {
-    /// Takes one. Returns whether it is time to finish.
-    pub fn put(&mut self, day: LocalDay, activity: &Activity<'_>) -> bool {
-        self.days.push(day);
-        self.rows.append(activity);
-        self.bytes += activity.source_row.len() + activity.note.as_ref().map_or(0, |note| note.len());
-        self.days.len() == ROWS || self.bytes >= BYTES
-    }
+/// What is kept of an activity while all are sorted: the record that it is translated from again, which is a third as long, or
+/// itself.
+#[derive(Serialize, Deserialize)]
+enum Kept<'a> {
+    Values(Cow<'a, Values>),
+    Activity(Box<Cow<'a, Activity<'a>>>),
+}
 
-    /// Bytes of text in what was taken, as far as it may be long.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// What was taken since this was done last.
+impl Placed {
+    /// Takes an activity as it is. Returns whether it is time to hand on what there is.
     ///
     /// # Errors
-    /// As [`ActivityBuilder::finish`].
-    pub fn finish(&mut self) -> Result<Placed, SortError> {
-        self.bytes = 0;
-        Ok(Placed { days: std::mem::take(&mut self.days), rows: self.rows.finish()? })
+    /// None that is known.
+    pub fn put(&mut self, day: LocalDay, activity: &Activity<'_>) -> Result<bool, SortError> {
+        self.write(day, activity, &Kept::Activity(Box::new(Cow::Borrowed(activity))))
+    }
+
+    /// Takes an activity as the record that it was placed by.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn put_record(
+        &mut self,
+        day: LocalDay,
+        mut activity: Activity<'_>,
+        record: &Record,
+    ) -> Result<bool, SortError> {
+        let columns = self.columns.get_or_insert_with(|| record.columns().clone());
+        if Arc::ptr_eq(columns, record.columns()) {
+            return self.write(day, &activity, &Kept::Values(Cow::Borrowed(record.values())));
+        }
+        activity.source_row = record.to_json().into();
+        self.put(day, &activity)
+    }
+
+    fn write(&mut self, day: LocalDay, activity: &Activity<'_>, kept: &Kept<'_>) -> Result<bool, SortError> {
+        self.rows.push_with(|row| {
+            let start = row.len();
+            row.extend_from_slice(&day.0.num_days_from_ce().to_be_bytes());
+            write_text(row, &activity.user_id);
+            row.extend_from_slice(&in_order(activity.started_at.timestamp_micros()));
+            write_text(row, &activity.activity_id);
+            let begins = u32::try_from(row.len() - start).map_err(SortError::new)?;
+            postcard::to_io(kept, &mut *row).map_err(SortError::new)?;
+            row.extend_from_slice(&begins.to_be_bytes());
+            Ok::<_, SortError>(())
+        })?;
+        self.keys.push(activity.activity_id.as_bytes());
+        self.places.push(place(day, activity));
+        Ok(self.places.len() == ROWS || self.rows.bytes() >= BYTES)
+    }
+
+    /// What there is; nothing is left of it but the columns. What comes next is kept in the memory of one that was `used`.
+    pub fn take(&mut self, used: Option<Self>) -> Self {
+        // What was unusually long is not kept for ever.
+        let mut next = used.filter(|used| used.rows.bytes() <= 2 * BYTES).unwrap_or_default();
+        next.rows.clear();
+        next.keys.clear();
+        next.places.clear();
+        next.columns.clone_from(&self.columns);
+        std::mem::replace(self, next)
     }
 }
 
-/// Writes activities as byte strings, and reads them: the day, all columns in a form that is in order byte by byte, those of
-/// [`ORDER`] first, and what is to be known without reading them.
-pub struct Codec {
-    columns: RowConverter,
-    parser: RowParser,
-    /// The column of [`SCHEMA`] that each written column is.
-    written: Vec<usize>,
+/// Writes a text so that byte strings are in the order of texts whatever follows: two zeros end it, and a zero in it is
+/// followed by what is greater.
+fn write_text(row: &mut Vec<u8>, text: &str) {
+    let mut parts = text.split('\0');
+    row.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
+    for part in parts {
+        row.extend_from_slice(&[0, 0xff]);
+        row.extend_from_slice(part.as_bytes());
+    }
+    row.extend_from_slice(&[0, 0]);
 }
 
-/// An activity as a byte string.
+/// An activity that was written.
 #[derive(Debug, Clone, Copy)]
 pub struct Written<'a> {
     /// The day that it was placed on.
     pub day: LocalDay,
-    /// The digest of its key, as a number.
-    pub key: u128,
-    /// Bytes of the texts that may be long.
-    pub long: usize,
-    /// Its columns.
-    pub row: &'a [u8],
+    kept: &'a [u8],
 }
 
-impl Codec {
-    /// For [`SCHEMA`].
-    ///
-    /// # Errors
-    /// None that is known: every type of the schema can be written.
-    pub fn new() -> Result<Self, SortError> {
-        let mut written: Vec<usize> = (0..SCHEMA.fields().len()).collect();
-        written.sort_by_key(|column| {
-            ORDER.iter().position(|name| name == SCHEMA.field(*column).name()).unwrap_or(ORDER.len())
-        });
-        let field = |column: &usize| SortField::new(SCHEMA.field(*column).data_type().clone());
-        let columns = RowConverter::new(written.iter().map(field).collect())?;
-        Ok(Self { parser: columns.parser(), columns, written })
-    }
-
-    /// Adds what was placed, whose keys have these digests, to what is to be sorted.
-    ///
-    /// # Errors
-    /// If the temporary disk fails.
-    pub fn write(&self, placed: &Placed, keys: &[u128], sorter: &mut Sorter) -> Result<(), SortError> {
-        let columns: Vec<_> = self.written.iter().map(|column| placed.rows.column(*column).clone()).collect();
-        let rows = self.columns.convert_columns(&columns)?;
-        let (source_row, note) = (placed.rows.text("source_row")?, placed.rows.text("note")?);
-        for (index, (row, (day, key))) in rows.iter().zip(placed.days.iter().zip(keys)).enumerate() {
-            let note = if note.is_valid(index) { note.value_length(index) } else { 0 };
-            let long = source_row.value_length(index) + note;
-            let day = day.0.num_days_from_ce();
-            sorter.add(&[&day.to_be_bytes(), row.as_ref(), &key.to_be_bytes(), &long.to_be_bytes()])?;
-        }
-        Ok(())
-    }
-
-    /// A byte string that [`Codec::write`] wrote.
+impl<'a> Written<'a> {
+    /// Reads one of [`Placed::rows`].
     ///
     /// # Errors
     /// If it is none.
-    pub fn read<'a>(&self, item: &'a [u8]) -> Result<Written<'a>, SortError> {
+    pub fn read(row: &'a [u8]) -> Result<Self, SortError> {
         let parts = || {
-            let (day, rest) = item.split_first_chunk()?;
-            let (rest, long) = rest.split_last_chunk()?;
-            let (row, key) = rest.split_last_chunk()?;
-            Some(Written {
+            let (day, _) = row.split_first_chunk()?;
+            let (rest, begins) = row.split_last_chunk()?;
+            Some(Self {
                 day: LocalDay(NaiveDate::from_num_days_from_ce_opt(i32::from_be_bytes(*day))?),
-                key: u128::from_be_bytes(*key),
-                long: i32::from_be_bytes(*long).unsigned_abs() as usize,
-                row,
+                kept: rest.get(u32::from_be_bytes(*begins) as usize..)?,
             })
         };
-        parts().ok_or_else(|| SortError::new("a record is damaged"))
+        parts().ok_or_else(damaged)
     }
 
-    /// The columns of [`Written::row`]s, with [`SCHEMA`].
+    /// Hands on the activity, whole: translated again if it was a record.
     ///
     /// # Errors
-    /// If they are damaged.
-    pub fn columns<'a>(&self, rows: impl Iterator<Item = &'a [u8]>) -> Result<RecordBatch, SortError> {
-        let read = self.columns.convert_rows(rows.map(|row| self.parser.parse(row)))?;
-        let mut columns: Vec<_> = self.written.iter().zip(read).collect();
-        columns.sort_by_key(|(column, _)| **column);
-        Ok(RecordBatch::try_new(SCHEMA.clone(), columns.into_iter().map(|(_, column)| column).collect())?)
+    /// If it was damaged, or `then` fails.
+    pub fn activity<R, E: From<SortError>>(
+        &self,
+        columns: Option<&Arc<[String]>>,
+        translator: &ActivityTranslator<'_>,
+        then: impl FnOnce(Activity<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        match postcard::from_bytes(self.kept).map_err(SortError::new)? {
+            Kept::Activity(activity) => then(activity.into_owned()),
+            Kept::Values(values) => {
+                let columns = columns.cloned().ok_or_else(damaged)?;
+                let record = Record::of(columns, values.into_owned()).ok_or_else(damaged)?;
+                match translator.translate(&record) {
+                    Translated::Activity(day, activity) if day == self.day => then(*activity),
+                    // The same rules read the same record.
+                    _ => Err(SortError::new("a record reads otherwise than before; please report it").into()),
+                }
+            }
+        }
+    }
+}
+
+fn damaged() -> SortError {
+    SortError::new("a record is damaged")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_in_the_order_of_day_person_start_and_key() {
+        let row = |day: &str, user: &str, start: &str, key: &str| {
+            let mut placed = Placed::default();
+            let activity = Activity::new(key, user, "code", start.parse().unwrap(), 60);
+            placed.put(day.parse().unwrap(), &activity).unwrap();
+            placed.rows.iter().next().unwrap().to_vec()
+        };
+        let (early, late) = ("1969-12-31T23:59:59Z", "2026-03-02T08:00:00.000001Z");
+        let mut expected = Vec::new();
+        for day in ["2026-03-02", "2026-03-03"] {
+            for user in ["", "\0", "\0\u{1}", "\u{1}", "a", "a\0", "a\0b", "a\u{1}", "ab", "é"] {
+                for start in [early, late] {
+                    for key in ["", "1", "10", "1\0", "2"] {
+                        expected.push((day, user, start, key));
+                    }
+                }
+            }
+        }
+        expected.sort();
+        let rows: Vec<_> = expected.iter().map(|(day, user, start, key)| row(day, user, start, key)).collect();
+        assert!(rows.is_sorted_by(|one, other| one < other));
     }
 }

@@ -135,7 +135,7 @@ impl OfEntity {
         let rows = self.columns.convert_columns(to_batch(&self.waiting)?.columns())?;
         self.waiting.clear();
         self.waiting_bytes = 0;
-        rows.iter().try_for_each(|row| self.sorter.add(&[row.as_ref()]))
+        rows.iter().try_for_each(|row| self.sorter.add(row.as_ref()))
     }
 
     fn write(mut self, writer: &mut Writer) -> Result<(), QuarantineError> {

@@ -40,19 +40,16 @@ use crate::{
     lease::{Lease, LeaseError, Leases, Selects},
     mapping::{CURSOR, Database, EntityMapping, MEMBERSHIPS, Mapping, MappingError},
     personal::{Veil, can_be_hidden, hidden_under},
-    placed::{Placed, Placing},
+    placed::Placed,
     positions::{Index, Positions, PositionsError},
     provenance::{self, hidden},
     quarantine::{Quarantine, QuarantineError, Row},
     record::{Counts, Days, Reading, RunRecord, Versions},
     restrict::Restriction,
     secret::Source,
-    sort::SortError,
-    source::{Snapshot, SourceError},
+    source::{Record, Snapshot, SourceError},
     stays::{Memberships, remember},
-    translate::{
-        ActivityTranslator, Dimensions, Rejected, Translated, dimension as translate_dimension, key, membership,
-    },
+    translate::{Dimensions, Rejected, Rules, Translated, dimension as translate_dimension, key, membership},
     watermark::{Bound, Conditions, Pace, Watermark, of_dimensions, of_lake},
 };
 
@@ -311,10 +308,12 @@ const AHEAD: u32 = 8 * 1024 * 1024;
 
 /// Days being made on threads of their own: activities go in, sealed days come out.
 struct Sorting {
-    placing: Placing,
+    placed: Placed,
     /// What waits has a permit for each byte of it.
     room: Arc<Semaphore>,
-    to_sorter: mpsc::UnboundedSender<(Result<Placed, SortError>, OwnedSemaphorePermit)>,
+    to_sorter: mpsc::UnboundedSender<(Placed, OwnedSemaphorePermit)>,
+    /// What was sorted gives its memory back: new memory is to be had only from the system.
+    used: mpsc::UnboundedReceiver<Placed>,
     sorted: Sealing,
 }
 
@@ -325,29 +324,40 @@ struct Sealing {
 }
 
 impl Sorting {
-    /// With the footer of every day.
-    fn start(footer: BTreeMap<String, String>) -> Self {
+    /// With the footer of every day, and how activities are translated.
+    fn start(footer: BTreeMap<String, String>, rules: Rules) -> Self {
         let (to_sorter, mut placed) = mpsc::unbounded_channel();
+        let (to_reader, used) = mpsc::unbounded_channel();
         let (to_publisher, sealed) = mpsc::channel::<Output>(4);
         let sorter = tokio::task::spawn_blocking(move || {
             let placed = std::iter::from_fn(move || placed.blocking_recv().map(|(placed, _)| placed));
             let emit = |output| to_publisher.blocking_send(output).map_err(|_| DaysError::Stopped);
-            seal_days(&footer, placed, emit)
+            match rules.activities() {
+                // If the reader is gone, nobody needs it.
+                Some(translator) => seal_days(&footer, placed, |used| drop(to_reader.send(used)), &translator, emit),
+                None => Ok(()),
+            }
         });
         let room = Arc::new(Semaphore::new(AHEAD as usize));
-        Self { placing: Placing::default(), room, to_sorter, sorted: Sealing { sealed, sorter } }
+        Self { placed: Placed::default(), room, to_sorter, used, sorted: Sealing { sealed, sorter } }
     }
 
     /// Puts an activity in. Returns whether the sorter is still there; if not, it says why when it is waited for.
-    async fn put(&mut self, day: LocalDay, activity: &Activity<'_>) -> bool {
-        !self.placing.put(day, activity) || self.hand_on().await
+    async fn put(&mut self, day: LocalDay, activity: &Activity<'_>) -> Result<bool, DaysError> {
+        Ok(!self.placed.put(day, activity)? || self.hand_on().await)
+    }
+
+    /// The same, for one that was placed by `record`.
+    async fn put_record(&mut self, day: LocalDay, activity: Activity<'_>, record: &Record) -> Result<bool, DaysError> {
+        Ok(!self.placed.put_record(day, activity, record)? || self.hand_on().await)
     }
 
     async fn hand_on(&mut self) -> bool {
         // What is longer than all that may wait, waits alone.
-        let bytes = u32::try_from(self.placing.bytes()).unwrap_or(AHEAD).min(AHEAD);
+        let bytes = u32::try_from(self.placed.rows.bytes()).unwrap_or(AHEAD).min(AHEAD);
         let Ok(permit) = self.room.clone().acquire_many_owned(bytes).await else { return false };
-        self.to_sorter.send((self.placing.finish(), permit)).is_ok()
+        let placed = self.placed.take(self.used.try_recv().ok());
+        self.to_sorter.send((placed, permit)).is_ok()
     }
 
     /// Everything is in.
@@ -693,17 +703,15 @@ impl<'a> Run<'a> {
         waiting: Vec<Waiting>,
         database: Database,
     ) -> Result<(), IntakeError> {
-        let mapping = self.intake.mapping.clone();
+        let rules = self.rules(dimensions);
         let entity = Entity::Activities;
-        let (Some(from), Some(columns)) = (mapping.entities.get(&entity), columns.get(entity.name())) else {
+        let (Some(from), Some(columns)) = (rules.mapping.entities.get(&entity), columns.get(entity.name())) else {
             return Ok(());
         };
-        let translator = ActivityTranslator::new(&mapping, from, &dimensions, self.intake.time_zone);
         let veil = Veil::new(self.intake.pseudonyms.as_ref(), entity.name(), from, &columns.names);
         let changes = match self.since() {
             Ok(before) => {
-                self.changes(&mut snapshot, Restriction::new(from, columns, database), (&translator, &veil), &before)
-                    .await?
+                self.changes(&mut snapshot, Restriction::new(from, columns, database), (&rules, &veil), &before).await?
             }
             Err(why) => Err(why),
         };
@@ -711,7 +719,7 @@ impl<'a> Run<'a> {
             Ok((sorting, days)) => (sorting, Some(days)),
             Err(why) => {
                 self.record.because = why.map(str::to_owned);
-                (self.everything(&mut snapshot, columns, &translator, &veil).await?, None)
+                (self.everything(&mut snapshot, columns, &rules, &veil).await?, None)
             }
         };
         let Sealing { sealed, sorter } = sorting.finish().await;
@@ -726,15 +734,22 @@ impl<'a> Run<'a> {
         if self.stopped { Ok(()) } else { self.empty_days(&seen, days.as_ref()).await }
     }
 
+    /// How activities are translated that refer to `dimensions`.
+    fn rules(&self, dimensions: Dimensions) -> Rules {
+        let Intake { mapping, time_zone, .. } = self.intake;
+        Rules { mapping: Arc::new(mapping.clone()), dimensions: Arc::new(dimensions), organisation: *time_zone }
+    }
+
     /// Reads every activity.
     async fn everything(
         &mut self,
         snapshot: &mut Snapshot,
         read: &Fitted,
-        translator: &ActivityTranslator<'_>,
+        rules: &Rules,
         veil: &Veil<'_>,
     ) -> Result<Sorting, IntakeError> {
-        let mut sorting = Sorting::start(self.intake.footer());
+        let mut sorting = Sorting::start(self.intake.footer(), rules.clone());
+        let Some(translator) = rules.activities() else { return Ok(sorting) };
         let mut records = snapshot.records(&read.select, read.names.clone());
         while let Some(record) = records.try_next().await? {
             let record = veil.over(record);
@@ -742,10 +757,11 @@ impl<'a> Run<'a> {
             self.read += 1;
             self.record.source_rows += 1;
             self.record.counts.read += 1;
+            let translated = translator.place(&record);
             if let Some(live) = &mut self.live {
-                live.newest = live.bound.newest(live.newest, translator.cursor(&record));
+                live.newest = live.bound.newest(live.newest, translator.cursor(&record, &translated));
             }
-            match translator.translate(&record) {
+            match translated {
                 Translated::Open => self.record.counts.open += 1,
                 Translated::Rejected(rejected) => {
                     if let Some(refused_on) = &mut self.refused_on {
@@ -754,7 +770,7 @@ impl<'a> Run<'a> {
                     self.reject(*rejected)?;
                 }
                 Translated::Activity(day, activity) => {
-                    if !sorting.put(day, &activity).await {
+                    if !sorting.put_record(day, *activity, &record).await? {
                         break;
                     }
                 }

@@ -16,8 +16,8 @@ use crate::keys::{Digest, digest};
 /// Bytes that are read of a part at a time, and written.
 const BUFFER: usize = 64 * 1024;
 /// How an item begins, as numbers in its order: what is compared without looking at the item, which is far away in memory. Of
-/// an activity that is the day, a short id of a person, and the start.
-type Prefix = [u64; 3];
+/// an activity that is the day, the person, the start, and its key, if ids are short.
+type Prefix = [u64; 4];
 /// Bytes of an item of each part that are in memory while parts are merged. What is alike for longer comes in the order of
 /// its digest.
 const AHEAD: usize = 64 * 1024;
@@ -80,12 +80,12 @@ impl Sorter {
         Self { most, bytes: Vec::new(), items: Vec::new(), parts: Vec::new() }
     }
 
-    /// Takes the byte string that these pieces make.
+    /// Takes a byte string.
     ///
     /// # Errors
     /// If the temporary disk fails.
-    pub fn add(&mut self, pieces: &[&[u8]]) -> Result<(), SortError> {
-        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    pub fn add(&mut self, item: &[u8]) -> Result<(), SortError> {
+        let length = item.len();
         let held = self.bytes.len() + self.items.len() * size_of::<Item>();
         if held + length > self.most && !self.items.is_empty() {
             self.spill()?;
@@ -93,8 +93,8 @@ impl Sorter {
         // All at once: memory that nothing was written to costs nothing, and what grows is copied.
         self.bytes.reserve_exact(length.max(self.most.saturating_sub(self.bytes.len())));
         let start = self.bytes.len();
-        pieces.iter().for_each(|piece| self.bytes.extend_from_slice(piece));
-        self.items.push(Item { prefix: prefix(&self.bytes[start..]), start, end: self.bytes.len() });
+        self.bytes.extend_from_slice(item);
+        self.items.push(Item { prefix: prefix(item), start, end: self.bytes.len() });
         Ok(())
     }
 
@@ -297,10 +297,29 @@ pub struct Items {
 }
 
 impl Items {
+    /// None yet, and room for as many as `others` are, as long as they are: what grows is copied.
+    pub fn with_room_for(others: &Self) -> Self {
+        Self { bytes: Vec::with_capacity(others.bytes.len()), ends: Vec::with_capacity(others.ends.len()) }
+    }
+
     /// Takes one more.
     pub fn push(&mut self, item: &[u8]) {
         self.bytes.extend_from_slice(item);
         self.ends.push(self.bytes.len());
+    }
+
+    /// Takes what `write` appends, unless it fails.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn push_with<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let before = self.bytes.len();
+        let written = write(&mut self.bytes);
+        match written {
+            Ok(()) => self.ends.push(self.bytes.len()),
+            Err(_) => self.bytes.truncate(before),
+        }
+        written
     }
 
     /// How many.
@@ -333,8 +352,7 @@ mod tests {
     fn sorted(most: usize, items: &[Vec<u8>]) -> (Vec<Vec<u8>>, usize) {
         let mut sorter = Sorter::new(most);
         for item in items {
-            let (one, other) = item.split_at(item.len() / 3);
-            sorter.add(&[one, other]).unwrap();
+            sorter.add(item).unwrap();
         }
         let parts = sorter.parts.len();
         let (mut sorted, mut all) = (sorter.sorted().unwrap(), Vec::new());
@@ -368,7 +386,7 @@ mod tests {
     fn of_long_items_only_the_beginning_is_in_memory_until_they_are_given() {
         let item = |n: usize| [&[n as u8; 8], vec![n as u8 ^ 7; 3 * AHEAD + n].as_slice()].concat();
         let mut sorter = Sorter::new(0);
-        (0..20).rev().for_each(|n| sorter.add(&[&item(n)]).unwrap());
+        (0..20).rev().for_each(|n| sorter.add(&item(n)).unwrap());
         let mut sorted = sorter.sorted().unwrap();
         for n in 0..20 {
             assert!(sorted.next().unwrap() == Some(item(n).as_slice()), "{n}");
@@ -393,7 +411,7 @@ mod tests {
     fn a_part_that_was_cut_off_is_an_error() {
         for cut in [1, 4, 6, 14, 15] {
             let mut sorter = Sorter::new(0);
-            (0..3_u8).for_each(|n| sorter.add(&[&[n; 3]]).unwrap());
+            (0..3_u8).for_each(|n| sorter.add(&[n; 3]).unwrap());
             let Part { file, .. } = &sorter.parts[0];
             let length = file.metadata().unwrap().len();
             assert_eq!(length, 7);
@@ -407,7 +425,7 @@ mod tests {
     fn no_more_is_held_than_may_be_and_an_item_that_is_longer_is_held_alone() {
         let mut sorter = Sorter::new(1_000);
         for length in [300, 2_000, 10, 10, 900, 0] {
-            sorter.add(&[&vec![7; length]]).unwrap();
+            sorter.add(&vec![7; length]).unwrap();
             assert!(sorter.bytes.len() + sorter.items.len() * size_of::<Item>() <= 1_100 || sorter.items.len() == 1);
         }
         assert_eq!(sorter.parts.len(), 3);

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use sqlx::{mysql::MySqlDatabaseError, postgres::PgDatabaseError};
 
@@ -244,18 +244,23 @@ pub struct SourceColumn {
     pub family: Family,
 }
 
-/// One source record: all its columns, in the order of the SELECT. There are millions of them, so that all texts of one are one
-/// text.
+/// One source record: all its columns, in the order of the SELECT.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     columns: Arc<[String]>,
+    values: Values,
+}
+
+/// What a record says, without the names of its columns. There are millions of them, so that all texts of one are one text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Values {
     cells: Vec<Kept>,
     text: String,
     bytes: Vec<u8>,
 }
 
 /// A cell, or where it is.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 enum Kept {
     Null,
     Boolean(bool),
@@ -286,25 +291,42 @@ impl Record {
     /// A record of these columns, which has no cells yet.
     pub fn new(columns: Arc<[String]>) -> Self {
         let cells = Vec::with_capacity(columns.len());
-        Self { columns, cells, text: String::with_capacity(USUAL_TEXT), bytes: Vec::new() }
+        Self { columns, values: Values { cells, text: String::with_capacity(USUAL_TEXT), bytes: Vec::new() } }
+    }
+
+    /// The record of these columns that says this, or `None` if it was damaged.
+    pub fn of(columns: Arc<[String]>, values: Values) -> Option<Self> {
+        let Values { cells, text, bytes } = &values;
+        let is_there = |kept: &Kept| match *kept {
+            Kept::Text { start, end } => text.get(start..end).is_some(),
+            Kept::Bytes { start, end } => bytes.get(start..end).is_some(),
+            Kept::Null | Kept::Boolean(_) | Kept::Integer(_) | Kept::Real(_) => true,
+        };
+        cells.iter().all(is_there).then_some(Self { columns, values })
+    }
+
+    /// What it says.
+    pub fn values(&self) -> &Values {
+        &self.values
     }
 
     /// Takes the cell of the next column.
     pub fn push(&mut self, cell: Cell<'_>) {
-        self.cells.push(match cell {
+        let Values { cells, text: all_text, bytes: all_bytes } = &mut self.values;
+        cells.push(match cell {
             Cell::Null => Kept::Null,
             Cell::Boolean(flag) => Kept::Boolean(flag),
             Cell::Integer(number) => Kept::Integer(number),
             Cell::Real(number) => Kept::Real(number),
             Cell::Text(text) => {
-                let start = self.text.len();
-                self.text.push_str(text);
-                Kept::Text { start, end: self.text.len() }
+                let start = all_text.len();
+                all_text.push_str(text);
+                Kept::Text { start, end: all_text.len() }
             }
             Cell::Bytes(bytes) => {
-                let start = self.bytes.len();
-                self.bytes.extend_from_slice(bytes);
-                Kept::Bytes { start, end: self.bytes.len() }
+                let start = all_bytes.len();
+                all_bytes.extend_from_slice(bytes);
+                Kept::Bytes { start, end: all_bytes.len() }
             }
         });
     }
@@ -317,12 +339,12 @@ impl Record {
 
     /// The cell at a position; NULL where there is none.
     pub fn at(&self, position: usize) -> Cell<'_> {
-        self.cells.get(position).map_or(Cell::Null, |kept| self.cell(*kept))
+        self.values.cells.get(position).map_or(Cell::Null, |kept| self.cell(*kept))
     }
 
     /// Its cells, in the order of its columns.
     pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
-        self.cells.iter().map(|kept| self.cell(*kept))
+        self.values.cells.iter().map(|kept| self.cell(*kept))
     }
 
     fn cell(&self, kept: Kept) -> Cell<'_> {
@@ -331,8 +353,8 @@ impl Record {
             Kept::Boolean(flag) => Cell::Boolean(flag),
             Kept::Integer(number) => Cell::Integer(number),
             Kept::Real(number) => Cell::Real(number),
-            Kept::Text { start, end } => Cell::Text(&self.text[start..end]),
-            Kept::Bytes { start, end } => Cell::Bytes(&self.bytes[start..end]),
+            Kept::Text { start, end } => Cell::Text(&self.values.text[start..end]),
+            Kept::Bytes { start, end } => Cell::Bytes(&self.values.bytes[start..end]),
         }
     }
 
@@ -380,7 +402,7 @@ impl Record {
     /// The whole record as a JSON object. Bytes become `\x` and hexadecimal digits, as PostgreSQL writes them; a number
     /// that JSON does not have becomes text.
     pub fn to_json(&self) -> String {
-        let mut json = Vec::with_capacity(self.text.len() + 32 * self.cells.len());
+        let mut json = Vec::with_capacity(self.values.text.len() + 32 * self.values.cells.len());
         // What is written to memory cannot fail, and JSON is UTF-8.
         let _ = serde_json::to_writer(&mut json, &Object(self));
         String::from_utf8(json).unwrap_or_default()
@@ -518,5 +540,20 @@ mod tests {
             record.push(cell);
         }
         assert_eq!(Record::from_json(&record.to_json()).unwrap(), record);
+    }
+
+    #[test]
+    fn values_that_were_damaged_are_no_record() {
+        let mut record = Record::new(["a".to_owned(), "b".to_owned()].into());
+        record.push(Cell::Text("é"));
+        record.push(Cell::Bytes(&[7]));
+        let Record { columns, values } = record.clone();
+        assert_eq!(Record::of(columns.clone(), values.clone()), Some(record));
+        for (text, bytes) in [("", vec![7]), ("e", vec![7]), ("é", vec![])] {
+            let values = Values { text: text.to_owned(), bytes, ..values.clone() };
+            assert_eq!(Record::of(columns.clone(), values), None);
+        }
+        let amid = Values { cells: vec![Kept::Text { start: 1, end: 2 }], ..values };
+        assert_eq!(Record::of(columns, amid), None, "in the middle of a character");
     }
 }

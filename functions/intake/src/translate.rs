@@ -22,7 +22,7 @@ use shared::{
 use self::field::Field;
 pub(crate) use self::field::without_mark;
 use crate::{
-    mapping::{CURSOR, EntityMapping, MEMBERSHIPS, Mapping, SprintRule},
+    mapping::{CURSOR, ColumnMapping, EntityMapping, MEMBERSHIPS, Mapping, SprintRule},
     source::Record,
 };
 
@@ -164,10 +164,16 @@ const NO_SUCH_RECORD: &str = "the source has no such record; add it there, or co
 /// What is looked up for every activity, by id.
 type ById<T> = HashMap<String, T, foldhash::fast::RandomState>;
 
+/// A person, and their time zone, if they have one that there is.
+struct Person {
+    member: Member,
+    zone: Option<Tz>,
+}
+
 /// The dimensions that activities refer to, ready for look-ups. `None` where the source has no such entity.
 pub struct Dimensions {
     teams: Option<ById<Member>>,
-    users: Option<ById<Member>>,
+    users: Option<ById<Person>>,
     sprints: Option<ById<Member>>,
     stereotypes: Option<ById<Member>>,
     /// By team: its sprints, the latest start first, so that the first that contains an instant decides.
@@ -192,7 +198,11 @@ impl Dimensions {
             sprints.sort_by_key(|sprint| (Reverse(sprint.starts_at), sprint.id.clone()));
         }
         let teams = index(Entity::Teams);
-        let users = index(Entity::Users);
+        let person = |(id, member): (String, Member)| {
+            let zone = member.time_zone.as_deref().and_then(|name| name.parse().ok());
+            (id, Person { member, zone })
+        };
+        let users = index(Entity::Users).map(|users| users.into_iter().map(person).collect());
         Self { teams, users, stereotypes: index(Entity::Stereotypes), sprints, calendar }
     }
 
@@ -204,12 +214,12 @@ impl Dimensions {
 }
 
 /// The member that an activity refers to: an error if the source has the entity but not the member.
-fn lookup<'a>(
-    members: &'a Option<ById<Member>>,
+fn lookup<'a, M>(
+    members: &'a Option<ById<M>>,
     id: Option<&str>,
     reason: &'static str,
     field: &'static str,
-) -> Result<Option<&'a Member>, Problem> {
+) -> Result<Option<&'a M>, Problem> {
     match (members, id) {
         (Some(members), Some(id)) => members.get(id).map(Some).ok_or_else(|| problem(reason, field, NO_SUCH_RECORD)),
         _ => Ok(None),
@@ -238,11 +248,14 @@ struct ActivityFields<'a> {
     time_zone: Field<'a>,
     updated_at: Field<'a>,
     cursor: Field<'a>,
+    /// Whether the cursor says what `updated_at` does, as in most mappings.
+    cursor_is_updated_at: bool,
 }
 
 impl<'a> ActivityFields<'a> {
     fn new(from: &'a EntityMapping, columns: &Arc<[String]>) -> Self {
         let field = |name| Field::new(name, from, columns);
+        let read_as = |name| from.columns.get(name).map(|mapping| ColumnMapping { line: 0, ..mapping.clone() });
         Self {
             columns: columns.clone(),
             activity_id: field(key(Entity::Activities)),
@@ -263,7 +276,29 @@ impl<'a> ActivityFields<'a> {
             time_zone: field("time_zone"),
             updated_at: field("updated_at"),
             cursor: field(CURSOR),
+            cursor_is_updated_at: read_as(CURSOR).is_some_and(|cursor| !cursor.day_only)
+                && read_as(CURSOR) == read_as("updated_at"),
         }
+    }
+}
+
+/// All that the translation of activities depends on.
+#[derive(Clone)]
+pub struct Rules {
+    /// How the source is read.
+    pub mapping: Arc<Mapping>,
+    /// What activities refer to.
+    pub dimensions: Arc<Dimensions>,
+    /// The organisation's zone.
+    pub organisation: Tz,
+}
+
+impl Rules {
+    /// What translates by them, if the mapping has activities.
+    pub fn activities(&self) -> Option<ActivityTranslator<'_>> {
+        let Self { mapping, dimensions, organisation } = self;
+        let from = mapping.entities.get(&Entity::Activities)?;
+        Some(ActivityTranslator::new(mapping, from, dimensions, *organisation))
     }
 }
 
@@ -294,6 +329,15 @@ impl<'a> ActivityTranslator<'a> {
 
     /// Translates one record.
     pub fn translate<'r>(&'r self, record: &'r Record) -> Translated<'r> {
+        let mut translated = self.place(record);
+        if let Translated::Activity(_, activity) = &mut translated {
+            activity.source_row = record.to_json().into();
+        }
+        translated
+    }
+
+    /// The same, but for the activity's `source_row`, which is left empty: enough to know where it belongs.
+    pub fn place<'r>(&'r self, record: &'r Record) -> Translated<'r> {
         let fields = self.fields(record);
         match self.activity(&fields, record) {
             Ok(Some((day, activity))) => Translated::Activity(day, Box::new(activity)),
@@ -317,10 +361,13 @@ impl<'a> ActivityTranslator<'a> {
         Some(LocalDay(started_at.with_timezone(&zone).date_naive()))
     }
 
-    /// When the source changed a record last, as far as it says so.
-    pub fn cursor(&self, record: &Record) -> Option<DateTime<Utc>> {
-        let changed = self.fields(record).cursor.instant(record, self.organisation);
-        changed.ok().flatten().map(|(at, _)| at)
+    /// When the source changed a record last, as far as it says so; `translated` is what became of it.
+    pub fn cursor(&self, record: &Record, translated: &Translated<'_>) -> Option<DateTime<Utc>> {
+        let fields = self.fields(record);
+        match translated {
+            Translated::Activity(_, activity) if fields.cursor_is_updated_at => activity.updated_at,
+            _ => fields.cursor.instant(record, self.organisation).ok().flatten().map(|(at, _)| at),
+        }
     }
 
     fn activity<'r>(
@@ -332,6 +379,7 @@ impl<'a> ActivityTranslator<'a> {
         let user_id = fields.user_id.required_id(record)?;
         let user = lookup(&self.dimensions.users, Some(&user_id), "unknown_user", "user_id")?;
         let zone = self.zone(fields, record, user)?;
+        let user = user.map(|person| &person.member);
         let (started_at, clock) = fields
             .started_at
             .instant(record, zone)?
@@ -394,20 +442,20 @@ impl<'a> ActivityTranslator<'a> {
             time_zone: Cow::Borrowed(zone.name()),
             note: fields.note.text(record)?,
             updated_at: fields.updated_at.instant(record, zone)?.map(|(at, _)| at),
-            source_row: record.to_json().into(),
+            source_row: Cow::Borrowed(""),
         };
         Ok(Some((day, activity)))
     }
 
     /// The zone that decides the local day: the record's own, else the person's, else the organisation's.
-    fn zone(&self, fields: &ActivityFields<'_>, record: &Record, user: Option<&Member>) -> Result<Tz, Problem> {
-        let own = fields.time_zone.text(record)?;
-        match own.as_deref().or_else(|| user?.time_zone.as_deref()) {
-            None => Ok(self.organisation),
-            Some(name) => name.parse().map_err(|_| {
-                problem("unknown_time_zone", "time_zone", "it is no IANA time zone such as Europe/Berlin")
-            }),
-        }
+    fn zone(&self, fields: &ActivityFields<'_>, record: &Record, user: Option<&Person>) -> Result<Tz, Problem> {
+        let zone = match (fields.time_zone.text(record)?, user) {
+            (Some(own), _) => own.parse().ok(),
+            (None, Some(Person { member: Member { time_zone: Some(_), .. }, zone })) => *zone,
+            (None, _) => Some(self.organisation),
+        };
+        let message = "it is no IANA time zone such as Europe/Berlin";
+        zone.ok_or_else(|| problem("unknown_time_zone", "time_zone", message))
     }
 }
 

@@ -59,8 +59,10 @@ impl Writer {
             .set_created_by("wastewalk".to_owned())
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            // No two are the same, and nobody looks for one.
+            // No two are the same.
+            .set_column_dictionary_enabled("activity_id".into(), false)
             .set_column_dictionary_enabled("source_row".into(), false)
+            // Nobody looks for one.
             .set_column_statistics_enabled("source_row".into(), EnabledStatistics::None)
             .set_key_value_metadata(Some(pairs))
             .build();

@@ -18,7 +18,7 @@ use crate::{
     record::Reading,
     restrict::Restriction,
     source::Snapshot,
-    translate::{ActivityTranslator, Rejected, Translated},
+    translate::{ActivityTranslator, Rejected, Rules, Translated},
     watermark::Watermark,
 };
 
@@ -76,12 +76,12 @@ impl Run<'_> {
         &mut self,
         snapshot: &mut Snapshot,
         source: Restriction<'_>,
-        (translator, veil): (&ActivityTranslator<'_>, &Veil<'_>),
+        (rules, veil): (&Rules, &Veil<'_>),
         before: &Watermark,
     ) -> Result<Result<(Sorting, BTreeSet<LocalDay>), Option<Why>>, IntakeError> {
         let so_far = (self.read, self.record.counts, self.record.quarantined_by_reason.clone(), self.tally.clone());
         self.record.reading = Reading::Changes;
-        let changes = self.read_changes(snapshot, source, (translator, veil), before).await?;
+        let changes = self.read_changes(snapshot, source, (rules, veil), before).await?;
         if changes.is_err() {
             (self.read, self.record.counts, self.record.quarantined_by_reason, self.tally) = so_far;
             self.rejected.forget(Entity::Activities);
@@ -97,9 +97,10 @@ impl Run<'_> {
         &mut self,
         snapshot: &mut Snapshot,
         source: Restriction<'_>,
-        (translator, veil): (&ActivityTranslator<'_>, &Veil<'_>),
+        (rules, veil): (&Rules, &Veil<'_>),
         before: &Watermark,
     ) -> Result<Result<(Sorting, BTreeSet<LocalDay>), Why>, IntakeError> {
+        let Some(translator) = &rules.activities() else { return Ok(Err(NOT_COMPARED)) };
         let refused = otherwise!(self.refused_before().await?);
         let changed = otherwise!(self.changed_rows(snapshot, &source, (translator, veil), before, &refused).await?);
         let mut held = Held::default();
@@ -143,7 +144,7 @@ impl Run<'_> {
             }
         }
 
-        let mut sorting = Sorting::start(self.intake.footer());
+        let mut sorting = Sorting::start(self.intake.footer(), rules.clone());
         let mut seen: HashSet<Digest> = changed.keys().copied().collect();
         if !days.is_empty() {
             let Some(select) = source.on_days(&days) else { return Ok(Err(NOT_COMPARED)) };
@@ -222,7 +223,8 @@ impl Run<'_> {
             let record = veil.over(record);
             self.in_time()?;
             self.record.source_rows += 1;
-            let at = translator.cursor(&record);
+            let translated = translator.translate(&record);
+            let at = translator.cursor(&record, &translated);
             // One at the very watermark may have been committed after it was read.
             if at.is_some_and(|at| at < low) {
                 continue;
@@ -232,7 +234,7 @@ impl Run<'_> {
                 live.newest = live.bound.newest(live.newest, at);
             }
             let Some(key) = translator.key(&record).map(digest) else { return Ok(Err(NO_KEY)) };
-            let outcome = match translator.translate(&record) {
+            let outcome = match translated {
                 Translated::Activity(day, activity) => Outcome::Landed(day, content(&activity)?),
                 Translated::Open => Outcome::Open,
                 Translated::Rejected(rejected) => {
@@ -352,7 +354,7 @@ impl Run<'_> {
             self.in_time()?;
             self.record.source_rows += 1;
             let Some(key) = translator.key(&record).map(digest) else { return Ok(Err(NO_KEY)) };
-            let translated = translator.translate(&record);
+            let translated = translator.place(&record);
             let landed = match &translated {
                 // A neighbour.
                 Translated::Activity(day, _) if !known.days.contains(day) => continue,
@@ -382,7 +384,7 @@ impl Run<'_> {
                 Translated::Open => self.record.counts.open += 1,
                 Translated::Rejected(rejected) => self.reject_again(*rejected, known.refused.contains(&key))?,
                 Translated::Activity(day, activity) => {
-                    if !sorting.put(day, &activity).await {
+                    if !sorting.put_record(day, *activity, &record).await? {
                         break;
                     }
                 }

@@ -19,7 +19,7 @@ use crate::{
     keys::{Digest, digest},
     personal::Veil,
     record::Versions,
-    translate::{ActivityTranslator, Dimensions},
+    translate::Dimensions,
 };
 
 /// What a run would do to the activities of a day.
@@ -88,16 +88,14 @@ impl Run<'_> {
                 captured.insert(entity, members);
             }
         }
-        let mapping = self.intake.mapping.clone();
+        let rules = self.rules(Dimensions::new(captured));
         let (Some(from), Some(columns)) =
-            (mapping.entities.get(&Entity::Activities), columns.get(Entity::Activities.name()))
+            (rules.mapping.entities.get(&Entity::Activities), columns.get(Entity::Activities.name()))
         else {
             return Ok(Rehearsal::default());
         };
-        let dimensions = Dimensions::new(captured);
-        let translator = ActivityTranslator::new(&mapping, from, &dimensions, self.intake.time_zone);
         let veil = Veil::new(self.intake.pseudonyms.as_ref(), Entity::Activities.name(), from, &columns.names);
-        let sorting = self.everything(&mut snapshot, columns, &translator, &veil).await?;
+        let sorting = self.everything(&mut snapshot, columns, &rules, &veil).await?;
         let Sealing { mut sealed, sorter } = sorting.finish().await;
         snapshot.close().await;
 

@@ -20,7 +20,7 @@ use crate::{
     provenance::hidden,
     quarantine::{Row, rows},
     source::Record,
-    translate::{ActivityTranslator, Dimensions, Rejected, Translated, dimension as translate_dimension, key},
+    translate::{Dimensions, Rejected, Translated, dimension as translate_dimension, key},
 };
 
 /// The newest quarantine of an entity, which can be read again and again.
@@ -67,7 +67,7 @@ impl Run<'_> {
             }
             captured.insert(entity, members);
         }
-        self.replay_activities(&Dimensions::new(captured), waiting).await?;
+        self.replay_activities(Dimensions::new(captured), waiting).await?;
         self.quarantine().await?;
         if self.record.counts.balanced() { Ok(()) } else { Err(IntakeError::Unbalanced(self.record.counts)) }
     }
@@ -117,24 +117,26 @@ impl Run<'_> {
         Ok((from.map(|_| members.into_values().collect()), changed))
     }
 
-    async fn replay_activities(&mut self, known: &Dimensions, waiting: Vec<Waiting>) -> Result<(), IntakeError> {
+    async fn replay_activities(&mut self, known: Dimensions, waiting: Vec<Waiting>) -> Result<(), IntakeError> {
         let (intake, entity) = (self.intake, Entity::Activities);
-        let Some(from) = intake.mapping.entities.get(&entity) else { return Ok(()) };
-        let translator = ActivityTranslator::new(&intake.mapping, from, known, intake.time_zone);
+        let rules = self.rules(known);
+        let (Some(from), Some(translator)) = (rules.mapping.entities.get(&entity), rules.activities()) else {
+            return Ok(());
+        };
         let refused = self.refused(entity).await?;
         let refused: Vec<Refused> = refused.into_iter().collect();
         // Which days change, and by which keys: those that another day has may not come again.
         let (mut days, mut keys) = (BTreeSet::new(), HashSet::new());
         for row in refused.iter().map(Refused::rows).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
             let Some(record) = readable(&self.let_through(row?), entity.name(), from) else { continue };
-            if let Translated::Activity(day, activity) = translator.translate(&record) {
+            if let Translated::Activity(day, activity) = translator.place(&record) {
                 days.insert(day);
                 keys.insert(activity.activity_id.into_owned());
             }
         }
         let taken = self.taken(keys).await?;
 
-        let mut sorting = Sorting::start(intake.footer());
+        let mut sorting = Sorting::start(intake.footer(), rules.clone());
         for row in refused.iter().map(Refused::rows).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
             let row = self.let_through(row?);
             self.record.counts.read += 1;
@@ -142,7 +144,7 @@ impl Run<'_> {
                 self.quarantine_row(entity, row)?;
                 continue;
             };
-            match translator.translate(&record) {
+            match translator.place(&record) {
                 Translated::Open => self.record.counts.open += 1,
                 Translated::Rejected(rejected) => self.reject(Rejected { source_row: row.source_row, ..*rejected })?,
                 Translated::Activity(_, activity) if taken.contains(&*activity.activity_id) => {
@@ -156,7 +158,7 @@ impl Run<'_> {
                 // The record as it was kept, so that the source's own next run writes the same bytes.
                 Translated::Activity(day, activity) => {
                     let activity = Activity { source_row: row.source_row.into(), ..*activity };
-                    if !sorting.put(day, &activity).await {
+                    if !sorting.put(day, &activity).await? {
                         break;
                     }
                 }
@@ -169,7 +171,7 @@ impl Run<'_> {
             for batch in Reader::open(&base, file)?.batches(None)? {
                 for activity in activities(&base, &batch?)? {
                     self.record.counts.read += 1;
-                    if !sorting.put(day, &activity).await {
+                    if !sorting.put(day, &activity).await? {
                         break;
                     }
                 }

@@ -419,3 +419,44 @@ fn an_empty_text_says_as_little_as_null() {
     let part = [cells[0], ("a", text("")), ("b", Cell::Integer(2))];
     assert!(matches!(translate(&sum, &nothing_else(), &part), Translated::Open));
 }
+
+#[test]
+fn the_cursor_is_when_a_record_changed_whatever_became_of_the_record() {
+    let at = |hour: u32| format!("2026-08-03T{hour:02}:00:00Z").parse::<DateTime<Utc>>().unwrap();
+    let cursor = |columns: &str, start: &str| {
+        let mapping =
+            mapping(&format!("{START}\nduration_seconds = {{ column = \"d\", unit = \"seconds\" }}\n{columns}"));
+        let cells = [
+            ("id", "1"),
+            ("who", "ada"),
+            ("what", "coding"),
+            ("start", start),
+            ("d", "60"),
+            ("u", "2026-08-03 09:00:00"),
+            ("c", "2026-08-03 11:00:00"),
+        ];
+        let mut record = Record::new(cells.iter().map(|(column, _)| (*column).to_owned()).collect());
+        cells.iter().for_each(|(_, cell)| record.push(text(cell)));
+        let dimensions = nothing_else();
+        let translator = ActivityTranslator::new(
+            &mapping,
+            &mapping.entities[&Entity::Activities],
+            &dimensions,
+            chrono_tz::Asia::Tokyo,
+        );
+        let translated = translator.translate(&record);
+        assert_eq!(matches!(translated, Translated::Activity(..)), start != "never");
+        translator.cursor(&record, &translated)
+    };
+    let field = |name: &str, column: &str, zone: &str| {
+        format!("{name} = {{ column = \"{column}\", format = \"iso\", zone = \"{zone}\" }}\n")
+    };
+    for start in ["2026-08-03T07:00:00Z", "never"] {
+        let cursor = |columns: String| cursor(&columns, start);
+        assert_eq!(cursor(field("updated_at", "u", "UTC") + &field("cursor", "u", "UTC")), Some(at(9)));
+        assert_eq!(cursor(field("updated_at", "u", "UTC") + &field("cursor", "c", "UTC")), Some(at(11)));
+        assert_eq!(cursor(field("updated_at", "u", "local") + &field("cursor", "u", "UTC")), Some(at(9)));
+        assert_eq!(cursor(field("cursor", "c", "UTC")), Some(at(11)));
+        assert_eq!(cursor(field("updated_at", "u", "UTC")), None);
+    }
+}
