@@ -474,3 +474,29 @@ async fn a_replay_takes_in_no_key_twice_and_nothing_that_lacks_a_column() -> any
     ensure!(captured.iter().all(|(name, bytes)| site.captured().is_ok_and(|now| now.get(name) == Some(bytes))));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_refused_records_with_one_key_a_replay_lets_in_the_one_that_the_source_would() -> anyhow::Result<()> {
+    let mut site = Site::new(Kind::Sqlite).await?;
+    site.execute("ALTER TABLE activities RENAME TO old; CREATE TABLE activities AS SELECT * FROM old").await?;
+    // Alike in all that decides; as numbers they are in another order than their ends are as text.
+    for (key, seconds) in [(901, 70), (901, 130), (902, 130), (902, 70), (903, 5), (903, 4_000_000), (903, 60)] {
+        site.execute(&format!(
+            "INSERT INTO activities SELECT {key}, user_id, NULL, 'code', '2026-05-01T08:00:00Z', {seconds}, 'ja', NULL, NULL, NULL, NULL
+                FROM old WHERE id = 7;"
+        ))
+        .await?;
+    }
+    let stack = alone(&site.house).await?;
+    assert_eq!(stack.read_source().await?.counts.quarantined, 7);
+    stack.stop().await?;
+    let values = "{ column = \"in_sprint\", values = { 1 = \"yes\", 0 = \"no\", ja = \"yes\" } }";
+    site.house.read_by(Mapping::parse("m.toml", &BUILT_IN[0].1.replace("\"in_sprint\"", values))?);
+    let stack = alone(&site.house).await?;
+    let run = stack.intake.replay(chrono::Utc::now()).await?;
+    assert_eq!(run.quarantined_by_reason, [("repeated_key".to_owned(), 4)].into());
+    assert_eq!(run.counts.written, 3);
+    let run = stack.read_source().await?;
+    assert_eq!((run.days.written, run.days.emptied, run.counts.quarantined), (0, 0, 4));
+    stack.stop().await
+}

@@ -221,7 +221,9 @@ impl Waiting {
     }
 
     fn put(&mut self, activity: &Activity<'_>) {
-        self.long += activity.source_row.len() + activity.note.as_ref().map_or(0, |note| note.len());
+        let Activity { source_row, note, stereotype_name, claimed_category, .. } = activity;
+        let texts = [note, stereotype_name, claimed_category].into_iter().flatten();
+        self.long += source_row.len() + texts.map(|text| text.len()).sum::<usize>();
         self.rows.append(activity);
     }
 
@@ -307,7 +309,7 @@ mod tests {
         let mut placed = vec![Placed::default()];
         for (day, activity) in all {
             let last = placed.last_mut().unwrap();
-            if last.put(*day, activity).unwrap() {
+            if last.put(*day, activity, None).unwrap() {
                 let full = last.take(None);
                 placed.insert(0, full);
             }
@@ -408,7 +410,7 @@ mod tests {
         let (mut placed, mut sorter) = (Placed::default(), Sorter::new(1 << 20));
         for day in ["2026-03-02", "2026-03-03"] {
             let started = format!("{day}T08:00:00Z").parse().unwrap();
-            placed.put(day.parse().unwrap(), &Activity::new(day, "ada", "code", started, 60)).unwrap();
+            placed.put(day.parse().unwrap(), &Activity::new(day, "ada", "code", started, 60), None).unwrap();
         }
         placed.rows.iter().for_each(|row| sorter.add(row).unwrap());
         sorter.add(&[0xff; 3]).unwrap();

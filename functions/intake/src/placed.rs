@@ -35,16 +35,22 @@ pub struct Placed {
 #[derive(Serialize, Deserialize)]
 enum Kept<'a> {
     Values(Cow<'a, Values>),
-    Activity(Box<Cow<'a, Activity<'a>>>),
+    Activity {
+        /// What its record says, so that of activities with one place and one key the first is the same either way.
+        said: Option<Cow<'a, Values>>,
+        activity: Box<Cow<'a, Activity<'a>>>,
+    },
 }
 
 impl Placed {
-    /// Takes an activity as it is. Returns whether it is time to hand on what there is.
+    /// Takes an activity as it is, and the record that says so, if there is one. Returns whether it is time to hand on what
+    /// there is.
     ///
     /// # Errors
     /// None that is known.
-    pub fn put(&mut self, day: LocalDay, activity: &Activity<'_>) -> Result<bool, SortError> {
-        self.write(day, activity, &Kept::Activity(Box::new(Cow::Borrowed(activity))))
+    pub fn put(&mut self, day: LocalDay, activity: &Activity<'_>, record: Option<&Record>) -> Result<bool, SortError> {
+        let said = record.map(|record| Cow::Borrowed(record.values()));
+        self.write(day, activity, &Kept::Activity { said, activity: Box::new(Cow::Borrowed(activity)) })
     }
 
     /// Takes an activity as the record that it was placed by.
@@ -62,7 +68,7 @@ impl Placed {
             return self.write(day, &activity, &Kept::Values(Cow::Borrowed(record.values())));
         }
         activity.source_row = record.to_json().into();
-        self.put(day, &activity)
+        self.put(day, &activity, Some(record))
     }
 
     fn write(&mut self, day: LocalDay, activity: &Activity<'_>, kept: &Kept<'_>) -> Result<bool, SortError> {
@@ -142,7 +148,7 @@ impl<'a> Written<'a> {
         then: impl FnOnce(Activity<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
         match postcard::from_bytes(self.kept).map_err(SortError::new)? {
-            Kept::Activity(activity) => then(activity.into_owned()),
+            Kept::Activity { activity, .. } => then(activity.into_owned()),
             Kept::Values(values) => {
                 let columns = columns.cloned().ok_or_else(damaged)?;
                 let record = Record::of(columns, values.into_owned()).ok_or_else(damaged)?;
@@ -163,13 +169,14 @@ fn damaged() -> SortError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Cell;
 
     #[test]
     fn rows_are_in_the_order_of_day_person_start_and_key() {
         let row = |day: &str, user: &str, start: &str, key: &str| {
             let mut placed = Placed::default();
             let activity = Activity::new(key, user, "code", start.parse().unwrap(), 60);
-            placed.put(day.parse().unwrap(), &activity).unwrap();
+            placed.put(day.parse().unwrap(), &activity, None).unwrap();
             placed.rows.iter().next().unwrap().to_vec()
         };
         let (early, late) = ("1969-12-31T23:59:59Z", "2026-03-02T08:00:00.000001Z");
@@ -186,5 +193,27 @@ mod tests {
         expected.sort();
         let rows: Vec<_> = expected.iter().map(|(day, user, start, key)| row(day, user, start, key)).collect();
         assert!(rows.is_sorted_by(|one, other| one < other));
+    }
+
+    #[test]
+    fn what_decides_nothing_else_is_in_one_order_whether_the_record_is_kept_or_the_activity_beside_it() {
+        let columns: Arc<[String]> = ["id".to_owned(), "took".to_owned()].into();
+        let day = "2026-03-02".parse().unwrap();
+        let (mut records, mut activities) = (Vec::new(), Vec::new());
+        for took in [70, 130, -1, 0, 5_000_000] {
+            let mut record = Record::new(columns.clone());
+            record.push(Cell::Text("1"));
+            record.push(Cell::Integer(took));
+            let activity = || Activity::new("1", "ada", "code", "2026-03-02T08:00:00Z".parse().unwrap(), took);
+            let (mut one, mut other) = (Placed::default(), Placed::default());
+            one.put_record(day, activity(), &record).unwrap();
+            other.put(day, &activity(), Some(&record)).unwrap();
+            records.push((one.rows.iter().next().unwrap().to_vec(), took));
+            activities.push((other.rows.iter().next().unwrap().to_vec(), took));
+        }
+        records.sort();
+        activities.sort();
+        let order = |rows: &[(Vec<u8>, i64)]| rows.iter().map(|(_, took)| *took).collect::<Vec<_>>();
+        assert_eq!(order(&records), order(&activities));
     }
 }

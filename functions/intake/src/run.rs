@@ -343,8 +343,13 @@ impl Sorting {
     }
 
     /// Puts an activity in. Returns whether the sorter is still there; if not, it says why when it is waited for.
-    async fn put(&mut self, day: LocalDay, activity: &Activity<'_>) -> Result<bool, DaysError> {
-        Ok(!self.placed.put(day, activity)? || self.hand_on().await)
+    async fn put(
+        &mut self,
+        day: LocalDay,
+        activity: &Activity<'_>,
+        record: Option<&Record>,
+    ) -> Result<bool, DaysError> {
+        Ok(!self.placed.put(day, activity, record)? || self.hand_on().await)
     }
 
     /// The same, for one that was placed by `record`.

@@ -158,7 +158,7 @@ impl Run<'_> {
                 // The record as it was kept, so that the source's own next run writes the same bytes.
                 Translated::Activity(day, activity) => {
                     let activity = Activity { source_row: row.source_row.into(), ..*activity };
-                    if !sorting.put(day, &activity).await? {
+                    if !sorting.put(day, &activity, Some(&record)).await? {
                         break;
                     }
                 }
@@ -171,7 +171,7 @@ impl Run<'_> {
             for batch in Reader::open(&base, file)?.batches(None)? {
                 for activity in activities(&base, &batch?)? {
                     self.record.counts.read += 1;
-                    if !sorting.put(day, &activity).await? {
+                    if !sorting.put(day, &activity, None).await? {
                         break;
                     }
                 }
