@@ -406,6 +406,24 @@ mod tests {
     }
 
     #[test]
+    fn every_text_that_may_be_long_counts_towards_a_batch() {
+        let long = "x".repeat(BATCH_BYTES + 1);
+        let full = |of: fn(&mut Activity<'static>, String)| {
+            let start = "2026-03-02T08:00:00Z".parse().unwrap();
+            let (mut waiting, mut activity) = (Waiting::default(), Activity::new("1", "ada", "code", start, 60));
+            waiting.put(&activity);
+            assert!(!waiting.is_full());
+            of(&mut activity, long.clone());
+            waiting.put(&activity);
+            waiting.is_full()
+        };
+        assert!(full(|activity, long| activity.source_row = long.into()));
+        assert!(full(|activity, long| activity.note = Some(long.into())));
+        assert!(full(|activity, long| activity.stereotype_name = Some(long.into())));
+        assert!(full(|activity, long| activity.claimed_category = Some(long.into())));
+    }
+
+    #[test]
     fn a_day_whose_rows_cannot_all_be_read_is_not_sealed() {
         let (mut placed, mut sorter) = (Placed::default(), Sorter::new(1 << 20));
         for day in ["2026-03-02", "2026-03-03"] {
