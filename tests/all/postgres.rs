@@ -120,7 +120,7 @@ async fn every_type_comes_through_whole_whatever_the_server_is_set_to() -> anyho
         SELECT 1::smallint AS i2, -2147483648 AS i4, 9223372036854775807 AS i8, true AS yes, false AS no,
                0.1::float4 AS f4, 0.1::float8 + 0.2::float8 AS f8, 'NaN'::float8 AS nan, '-Infinity'::float8 AS low,
                12345678901234567890.1200::numeric AS num, 'NaN'::numeric AS numnan, NULL::int AS missing, '' AS empty,
-               'it''s “ä” 🦀' AS text, 'ab'::char(4) AS padded, 'fine'::mood AS mood, ARRAY['so, so', 'fine']::mood[] AS moods,
+               'it''s “ä” 🦀' AS text, E'a\\tb\\nc\\rd\\\\e\\\\N' AS marks, '\\N' AS letters, 'ab'::char(4) AS padded, 'fine'::mood AS mood, ARRAY['so, so', 'fine']::mood[] AS moods,
                ARRAY[1, NULL, 3] AS numbers, '{\"b\": 1, \"a\": [true, null]}'::jsonb AS jsonb, '{\"b\":  1}'::json AS json,
                '8c5e9c4e-29d3-4a8a-9d5c-2f5f6f0c1a2b'::uuid AS uuid, '\\x00ff'::bytea AS bytes,
                '2026-08-03 06:49:58.123+02'::timestamptz AS at, '2026-08-03 06:49:58'::timestamp AS local,
@@ -132,7 +132,7 @@ async fn every_type_comes_through_whole_whatever_the_server_is_set_to() -> anyho
         "i2": 1, "i4": -2_147_483_648_i64, "i8": 9_223_372_036_854_775_807_i64, "yes": true, "no": false,
         "f4": 0.1, "f8": 0.300_000_000_000_000_04, "nan": "NaN", "low": "-Infinity",
         "num": "12345678901234567890.1200", "numnan": "NaN", "missing": null, "empty": "",
-        "text": "it's “ä” 🦀", "padded": "ab  ", "mood": "fine", "moods": "{\"so, so\",fine}",
+        "text": "it's “ä” 🦀", "marks": "a\tb\nc\rd\\e\\N", "letters": "\\N", "padded": "ab  ", "mood": "fine", "moods": "{\"so, so\",fine}",
         "numbers": "{1,NULL,3}", "jsonb": "{\"a\": [true, null], \"b\": 1}", "json": "{\"b\":  1}",
         "uuid": "8c5e9c4e-29d3-4a8a-9d5c-2f5f6f0c1a2b", "bytes": "\\x00ff",
         "at": "2026-08-03 04:49:58.123+00", "local": "2026-08-03 06:49:58",
@@ -143,7 +143,10 @@ async fn every_type_comes_through_whole_whatever_the_server_is_set_to() -> anyho
     let rows = source_rows(&mut snapshot, select).await?;
     assert_eq!(rows, [expected]);
     let names: Vec<String> = snapshot.columns(select).await?.to_vec();
-    assert_eq!((names.len(), names[0].as_str(), names[31].as_str()), (32, "i2", "range"));
+    assert_eq!((names.len(), names[0].as_str(), names[33].as_str()), (34, "i2", "range"));
+    let records: Vec<_> = snapshot.records(select, names.as_slice().into()).try_collect().await?;
+    let copied: Vec<_> = snapshot.all_records(select, names.into()).try_collect().await?;
+    assert_eq!(copied, records);
     database.execute("ALTER ROLE reader RESET ALL").await
 }
 

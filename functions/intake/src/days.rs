@@ -22,8 +22,9 @@ use crate::{
     keys::{Claims, Owners},
     placed::{Placed, Written},
     positions::Positions,
-    sort::{Items, SortError, Sorted, Sorter},
-    translate::{ActivityTranslator, Rejected},
+    sort::{SortError, Sorted, Sorter},
+    source::Blanks,
+    translate::{ActivityTranslator, Rejected, Translated},
 };
 
 /// Activities that become one batch of a file, and the bytes of text in them, whichever is reached first.
@@ -32,8 +33,8 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of activities that are sorted in memory at a time.
 const SORTED_IN_MEMORY: usize = 16 * 1024 * 1024;
 /// Activities that are merged at a time, and the bytes of them, whichever is reached first.
-const MERGED: usize = 1_024;
-const MERGED_BYTES: usize = 1024 * 1024;
+const MERGED: usize = 512;
+const MERGED_BYTES: usize = 512 * 1024;
 
 /// The days could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +88,7 @@ pub fn seal_days(
     translator: &ActivityTranslator<'_>,
     emit: impl Fn(Output) -> Result<(), DaysError> + Sync,
 ) -> Result<(), DaysError> {
-    let (mut claims, mut sorter, mut columns) = (Claims::new(), Sorter::new(SORTED_IN_MEMORY), None);
+    let (mut claims, mut sorter, mut columns) = (Claims::default(), Sorter::new(SORTED_IN_MEMORY), None);
     for placed in placed {
         placed.keys.iter().zip(&placed.places).try_for_each(|(key, place)| claims.add(key, place))?;
         placed.rows.iter().try_for_each(|row| sorter.add(row))?;
@@ -96,7 +97,7 @@ pub fn seal_days(
     }
     let (owners, positions) = claims.settle()?;
     emit(Output::Read { repeated: owners.repeated, positions })?;
-    write_sorted(footer, &Reread { columns, translator }, sorter.sorted()?, owners, emit)
+    write_sorted(footer, &columns.unwrap_or_default(), translator, sorter.sorted()?, owners, emit)
 }
 
 /// The file of a day that has no rows any more.
@@ -106,8 +107,8 @@ pub fn empty_day(footer: &BTreeMap<String, String>) -> Result<Sealed, ParquetErr
 
 /// What the thread that merges tells the one that makes columns.
 enum Merged {
-    /// The next rows.
-    Rows(Items),
+    /// The next rows, and their days.
+    Rows(Vec<(LocalDay, Written)>),
     /// No more rows come. If this is never said, merging failed.
     End,
 }
@@ -120,27 +121,24 @@ enum Step {
     DayIsOver,
 }
 
-/// How activities are read that were written as records.
-struct Reread<'a, 'm> {
-    columns: Option<Arc<[String]>>,
-    translator: &'a ActivityTranslator<'m>,
-}
-
-/// Seals the days of what is sorted: the next rows are merged, and those before them made into columns, while the last ones are
-/// compressed.
+/// Seals the days of what is sorted, records of these columns among it: the next rows are merged, and those before them made into
+/// columns of a file, while the last ones are compressed.
 fn write_sorted(
     footer: &BTreeMap<String, String>,
-    reread: &Reread<'_, '_>,
+    columns: &Arc<[String]>,
+    translator: &ActivityTranslator<'_>,
     sorted: Sorted,
     owners: Owners,
     emit: impl Fn(Output) -> Result<(), DaysError> + Sync,
 ) -> Result<(), DaysError> {
+    let blanks = &Blanks::default();
     thread::scope(|scope| {
         let ((to_gatherer, rows), (to_writer, steps)) = (sync_channel(1), sync_channel(1));
         let (emit, joined) = (&emit, |_| DaysError::Panicked);
+        let batches = Batches { owners, to_writer, emit, day: None, waiting: Waiting::default() };
         let writer = scope.spawn(move || write_days(footer, steps.into_iter(), emit));
-        let gatherer = scope.spawn(move || gather(reread, rows.into_iter(), owners, &to_writer, emit));
-        let merged = merge(sorted, &to_gatherer);
+        let gatherer = scope.spawn(move || gather(translator, rows.into_iter(), blanks, batches));
+        let merged = merge(sorted, columns, blanks, &to_gatherer);
         drop(to_gatherer);
         let ended = [writer.join().map_err(joined)?, gatherer.join().map_err(joined)?, merged];
         // Whoever was stopped by another does not know why.
@@ -150,61 +148,89 @@ fn write_sorted(
 }
 
 /// Hands on what is sorted.
-fn merge(mut sorted: Sorted, to_gatherer: &SyncSender<Merged>) -> Result<(), DaysError> {
+fn merge(
+    mut sorted: Sorted,
+    columns: &Arc<[String]>,
+    blanks: &Blanks,
+    to_gatherer: &SyncSender<Merged>,
+) -> Result<(), DaysError> {
     let send = |merged| to_gatherer.send(merged).map_err(|_| DaysError::Stopped);
-    let mut rows = Items::default();
+    let (mut rows, mut bytes) = (Vec::with_capacity(MERGED), 0);
     while let Some(row) = sorted.next()? {
-        rows.push(row);
-        if rows.len() == MERGED || rows.bytes() >= MERGED_BYTES {
-            let next = Items::with_room_for(&rows);
-            send(Merged::Rows(mem::replace(&mut rows, next)))?;
+        bytes += row.len();
+        rows.push(Written::read(row, columns, blanks)?);
+        if rows.len() == MERGED || bytes >= MERGED_BYTES {
+            bytes = 0;
+            send(Merged::Rows(mem::replace(&mut rows, Vec::with_capacity(MERGED))))?;
         }
     }
     send(Merged::Rows(rows))?;
     send(Merged::End)
 }
 
-/// Makes batches of the activities that have their keys; no batch is of two days.
+/// Makes batches of the activities that have their keys.
 fn gather(
-    reread: &Reread<'_, '_>,
+    translator: &ActivityTranslator<'_>,
     merged: impl Iterator<Item = Merged>,
-    mut owners: Owners,
-    to_writer: &SyncSender<Step>,
-    emit: &impl Fn(Output) -> Result<(), DaysError>,
+    blanks: &Blanks,
+    mut batches: Batches<'_, impl Fn(Output) -> Result<(), DaysError>>,
 ) -> Result<(), DaysError> {
-    let send = |step| to_writer.send(step).map_err(|_| DaysError::Stopped);
-    let mut current: Option<(LocalDay, Waiting)> = None;
     for merged in merged {
-        let Merged::Rows(rows) = merged else {
-            if let Some((last, mut waiting)) = current.take() {
-                send(Step::Rows(last, waiting.take()?))?;
-                send(Step::DayIsOver)?;
+        let Merged::Rows(rows) = merged else { return batches.end_day() };
+        for (day, written) in &rows {
+            match written {
+                Written::Activity(activity) => batches.put(*day, activity)?,
+                Written::Record(record) => match translator.translate(record) {
+                    Translated::Activity(again, activity) if again == *day => batches.put(*day, &activity)?,
+                    // The same rules read the same record.
+                    _ => return Err(SortError::new("a record reads otherwise than before; please report it").into()),
+                },
             }
-            return Ok(());
-        };
-        for row in rows.iter() {
-            let written = Written::read(row)?;
-            let day = written.day;
-            written.activity(reread.columns.as_ref(), reread.translator, |activity| {
-                if !owners.admit(day, &activity) {
-                    let (id, source_row) = (activity.activity_id.into_owned(), activity.source_row.into_owned());
-                    let repeated = Rejected::repeated(Entity::Activities, "activity_id", id, source_row);
-                    return emit(Output::Rejected(day, Box::new(repeated)));
-                }
-                if let Some((finished, mut waiting)) = current.take_if(|(open, _)| *open != day) {
-                    send(Step::Rows(finished, waiting.take()?))?;
-                    send(Step::DayIsOver)?;
-                }
-                let (_, waiting) = current.get_or_insert_with(|| (day, Waiting::default()));
-                if waiting.is_full() {
-                    send(Step::Rows(day, waiting.take()?))?;
-                }
-                waiting.put(&activity);
-                Ok(())
-            })?;
         }
+        blanks.take_back(rows.into_iter().filter_map(|(_, written)| written.into_record()));
     }
     Err(DaysError::Stopped)
+}
+
+/// Batches on their way to the thread that writes files; none is of two days.
+struct Batches<'a, E> {
+    owners: Owners,
+    to_writer: SyncSender<Step>,
+    emit: &'a E,
+    /// The day that rows come of.
+    day: Option<LocalDay>,
+    waiting: Waiting,
+}
+
+impl<E: Fn(Output) -> Result<(), DaysError>> Batches<'_, E> {
+    fn put(&mut self, day: LocalDay, activity: &Activity<'_>) -> Result<(), DaysError> {
+        if !self.owners.admit(day, activity) {
+            let (id, source_row) = (activity.activity_id.to_string(), activity.source_row.to_string());
+            let repeated = Rejected::repeated(Entity::Activities, "activity_id", id, source_row);
+            return (self.emit)(Output::Rejected(day, Box::new(repeated)));
+        }
+        if self.day != Some(day) {
+            self.end_day()?;
+            self.day = Some(day);
+        }
+        if self.waiting.is_full() {
+            self.hand_on(day)?;
+        }
+        self.waiting.put(activity);
+        Ok(())
+    }
+
+    fn hand_on(&mut self, day: LocalDay) -> Result<(), DaysError> {
+        let rows = Step::Rows(day, self.waiting.take()?);
+        self.to_writer.send(rows).map_err(|_| DaysError::Stopped)
+    }
+
+    /// No more rows come of the day.
+    fn end_day(&mut self) -> Result<(), DaysError> {
+        let Some(day) = self.day.take() else { return Ok(()) };
+        self.hand_on(day)?;
+        self.to_writer.send(Step::DayIsOver).map_err(|_| DaysError::Stopped)
+    }
 }
 
 /// Rows that become a batch.
@@ -274,7 +300,7 @@ mod tests {
     use crate::{
         mapping::Mapping,
         source::{Cell, Record},
-        translate::{Dimensions, Rules, Translated},
+        translate::{Dimensions, Rules},
     };
 
     fn rules() -> Rules {
@@ -397,9 +423,9 @@ mod tests {
                 assert!(record.get("note").kind().starts_with("bytes"));
                 continue;
             };
-            placed.put_record(day, *activity, record).unwrap();
+            placed.put_record(day, &activity, record).unwrap();
             let Translated::Activity(_, activity) = translator.translate(record) else { panic!("it landed") };
-            expected.push((day, *activity));
+            expected.push((day, activity));
         }
         assert_eq!(expected.len(), 1_734, "of those that have a note, a fifth is refused");
         assert_eq!(sealed_of(vec![placed]), sealed(&expected));
@@ -426,22 +452,27 @@ mod tests {
     #[test]
     fn a_day_whose_rows_cannot_all_be_read_is_not_sealed() {
         let (mut placed, mut sorter) = (Placed::default(), Sorter::new(1 << 20));
-        for day in ["2026-03-02", "2026-03-03"] {
+        // The second day begins with the last of the rows that are merged at a time.
+        for (day, rows) in [("2026-03-02", MERGED - 1), ("2026-03-03", 2)] {
             let started = format!("{day}T08:00:00Z").parse().unwrap();
-            placed.put(day.parse().unwrap(), &Activity::new(day, "ada", "code", started, 60), None).unwrap();
+            for n in 0..rows {
+                let activity = Activity::new(format!("{day} {n}"), "ada", "code", started, 60);
+                placed.put(day.parse().unwrap(), &activity, None).unwrap();
+            }
         }
         placed.rows.iter().for_each(|row| sorter.add(row).unwrap());
         sorter.add(&[0xff; 3]).unwrap();
-        let owners = Claims::new().settle().unwrap().0;
+        let owners = Claims::default().settle().unwrap().0;
         let days = Mutex::new(Vec::new());
         let rules = rules();
-        let reread = Reread { columns: None, translator: &rules.activities().unwrap() };
-        let sealed = write_sorted(&BTreeMap::new(), &reread, sorter.sorted().unwrap(), owners, |output| {
-            if let Output::Day { day, .. } = output {
-                days.lock().unwrap().push(day.to_string());
-            }
-            Ok(())
-        });
+        let translator = rules.activities().unwrap();
+        let sealed =
+            write_sorted(&BTreeMap::new(), &[].into(), &translator, sorter.sorted().unwrap(), owners, |output| {
+                if let Output::Day { day, .. } = output {
+                    days.lock().unwrap().push(day.to_string());
+                }
+                Ok(())
+            });
         assert!(matches!(sealed, Err(DaysError::Sort(_))), "{sealed:?}");
         assert_eq!(days.into_inner().unwrap(), ["2026-03-02"], "the second day may have had more rows");
     }

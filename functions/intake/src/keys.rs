@@ -1,15 +1,17 @@
 //! Which record an activity's key belongs to, where a source gives one key to several. Memory is bounded: the keys are
 //! sorted on disk, and only those that come again are kept.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, BufReader, Read, Seek, Write},
+};
 
 use chrono::Datelike;
+use itertools::Itertools;
 use shared::{activity::Activity, lake::Sha256, time::LocalDay};
 
-use crate::{
-    positions::Positions,
-    sort::{SortError, Sorter},
-};
+use crate::{positions::Positions, sort::SortError};
 
 /// Half a SHA-256: enough to tell any number of texts apart, in 16 bytes each however long they are.
 pub type Digest = [u8; 16];
@@ -21,14 +23,24 @@ pub fn digest(text: impl AsRef<[u8]>) -> Digest {
     short
 }
 
-/// Bytes of claims that are sorted in memory at a time.
-const SORTED_IN_MEMORY: usize = 8 * 1024 * 1024;
+/// Claims that are sorted in memory at a time: 8 MiB.
+const SORTED_IN_MEMORY: usize = 8 * 1024 * 1024 / size_of::<Claim>();
+/// Bytes that are read of a part at a time.
+const BUFFER: usize = 32 * 1024;
 
 /// Takes down a claim to its key for each record.
 ///
 /// Of several claims to one key the least [`Place`] wins, and of those that have the same one the record that comes first in the
 /// lake: the content decides, so that the order of reading never does.
-pub struct Claims(Sorter);
+#[derive(Default)]
+pub struct Claims {
+    held: Vec<Claim>,
+    /// Sorted claims on disk.
+    parts: Vec<File>,
+}
+
+/// The digest of a key, and the place of the record that claims it.
+type Claim = [u8; size_of::<Digest>() + size_of::<Place>()];
 
 /// What decides between records with one key, in its order: when the source changed the record last, the latest first; the day
 /// that it is on; its start.
@@ -50,21 +62,25 @@ pub fn place(day: LocalDay, activity: &Activity<'_>) -> Place {
 }
 
 impl Claims {
-    /// None yet.
-    pub fn new() -> Self {
-        Self(Sorter::new(SORTED_IN_MEMORY))
-    }
-
     /// Takes down that a record at this place claims a key.
     ///
     /// # Errors
     /// If the temporary disk fails.
     pub fn add(&mut self, key: &[u8], place: &Place) -> Result<(), SortError> {
-        let mut claim = [0; size_of::<Digest>() + size_of::<Place>()];
+        let mut claim = [0; size_of::<Claim>()];
         let (of_key, of_place) = claim.split_at_mut(size_of::<Digest>());
         of_key.copy_from_slice(&digest(key));
         of_place.copy_from_slice(place);
-        self.0.add(&claim)
+        self.held.push(claim);
+        if self.held.len() == SORTED_IN_MEMORY {
+            self.held.sort_unstable();
+            let mut part = tempfile::tempfile()?;
+            part.write_all(self.held.as_flattened())?;
+            part.rewind()?;
+            self.parts.push(part);
+            self.held.clear();
+        }
+        Ok(())
     }
 
     /// Decides, and says on which day each key is.
@@ -75,9 +91,9 @@ impl Claims {
         let mut owners = Owners { of_repeated: HashMap::new(), repeated: 0 };
         let mut positions = Positions::new()?;
         let mut owner: Option<(Digest, Place)> = None;
-        let mut claims = self.0.sorted()?;
-        while let Some(claim) = claims.next()? {
-            let (key, place) = read(claim).ok_or_else(|| SortError::new("a claim is damaged"))?;
+        for claim in self.in_order() {
+            let claim = claim?;
+            let (Some((&key, _)), Some(&place)) = (claim.split_first_chunk(), claim.last_chunk()) else { continue };
             match owner {
                 Some((owned, owner)) if owned == key => {
                     owners.of_repeated.entry(key).or_insert(Some(owner));
@@ -92,12 +108,24 @@ impl Claims {
         }
         Ok((owners, positions))
     }
-}
 
-/// The digest of a key, and the place of the record that claims it.
-fn read(claim: &[u8]) -> Option<(Digest, Place)> {
-    let (key, place) = claim.split_first_chunk()?;
-    Some((*key, place.try_into().ok()?))
+    fn in_order(mut self) -> impl Iterator<Item = io::Result<Claim>> {
+        self.held.sort_unstable();
+        let on_disk = self.parts.into_iter().map(|part| {
+            let mut part = BufReader::with_capacity(BUFFER, part);
+            let next = move |_| {
+                let mut claim = [0; size_of::<Claim>()];
+                part.read_exact(&mut claim).map(|()| claim)
+            };
+            Box::new((0..SORTED_IN_MEMORY).map(next)) as Box<dyn Iterator<Item = io::Result<Claim>>>
+        });
+        let in_memory = Box::new(self.held.into_iter().map(Ok));
+        // What cannot be read comes first.
+        on_disk.chain([in_memory as _]).kmerge_by(|one, other| match (one, other) {
+            (Ok(one), Ok(other)) => one < other,
+            (one, _) => one.is_err(),
+        })
+    }
 }
 
 /// Who has each key that came more than once.
@@ -135,7 +163,7 @@ mod tests {
     }
 
     fn settled(all: &[(LocalDay, Activity)]) -> Owners {
-        let mut claims = Claims::new();
+        let mut claims = Claims::default();
         for (day, activity) in all {
             claims.add(activity.activity_id.as_bytes(), &place(*day, activity)).unwrap();
         }

@@ -1,16 +1,14 @@
 //! Activities that were placed on days, as byte strings whose order is that of the lake.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{Datelike, NaiveDate};
-use serde::{Deserialize, Serialize};
 use shared::{activity::Activity, time::LocalDay};
 
 use crate::{
     keys::{Place, in_order, place},
     sort::{Items, SortError},
-    source::{Record, Values},
-    translate::{ActivityTranslator, Translated},
+    source::{Blanks, Record, Values},
 };
 
 /// Activities that are handed on at a time, and the bytes of them, whichever is reached first.
@@ -30,17 +28,11 @@ pub struct Placed {
     pub columns: Option<Arc<[String]>>,
 }
 
-/// What is kept of an activity while all are sorted: the record that it is translated from again, which is a third as long, or
-/// itself.
-#[derive(Serialize, Deserialize)]
-enum Kept<'a> {
-    Values(Cow<'a, Values>),
-    Activity {
-        /// What its record says, so that of activities with one place and one key the first is the same either way.
-        said: Option<Cow<'a, Values>>,
-        activity: Box<Cow<'a, Activity<'a>>>,
-    },
-}
+/// What a row ends with, after what it is ordered by: what the record says that the activity is translated from again,
+const RECORD: u8 = 0;
+/// or the same, nothing if there is no record, and the activity itself, three times as long: of activities with one place and one
+/// key the first is the same either way.
+const ACTIVITY: u8 = 1;
 
 impl Placed {
     /// Takes an activity as it is, and the record that says so, if there is one. Returns whether it is time to hand on what
@@ -49,29 +41,39 @@ impl Placed {
     /// # Errors
     /// None that is known.
     pub fn put(&mut self, day: LocalDay, activity: &Activity<'_>, record: Option<&Record>) -> Result<bool, SortError> {
-        let said = record.map(|record| Cow::Borrowed(record.values()));
-        self.write(day, activity, &Kept::Activity { said, activity: Box::new(Cow::Borrowed(activity)) })
+        self.write(day, activity, |row| {
+            row.push(ACTIVITY);
+            match record {
+                Some(record) => record.values().pack(row),
+                None => Values::default().pack(row),
+            }
+            serde_json::to_writer(row, activity).map_err(SortError::new)
+        })
     }
 
     /// Takes an activity as the record that it was placed by.
     ///
     /// # Errors
     /// None that is known.
-    pub fn put_record(
-        &mut self,
-        day: LocalDay,
-        mut activity: Activity<'_>,
-        record: &Record,
-    ) -> Result<bool, SortError> {
+    pub fn put_record(&mut self, day: LocalDay, activity: &Activity<'_>, record: &Record) -> Result<bool, SortError> {
         let columns = self.columns.get_or_insert_with(|| record.columns().clone());
         if Arc::ptr_eq(columns, record.columns()) {
-            return self.write(day, &activity, &Kept::Values(Cow::Borrowed(record.values())));
+            return self.write(day, activity, |row| {
+                row.push(RECORD);
+                record.values().pack(row);
+                Ok(())
+            });
         }
-        activity.source_row = record.to_json().into();
+        let activity = Activity { source_row: record.to_json().into(), ..activity.clone() };
         self.put(day, &activity, Some(record))
     }
 
-    fn write(&mut self, day: LocalDay, activity: &Activity<'_>, kept: &Kept<'_>) -> Result<bool, SortError> {
+    fn write(
+        &mut self,
+        day: LocalDay,
+        activity: &Activity<'_>,
+        content: impl FnOnce(&mut Vec<u8>) -> Result<(), SortError>,
+    ) -> Result<bool, SortError> {
         self.rows.push_with(|row| {
             let start = row.len();
             row.extend_from_slice(&day.0.num_days_from_ce().to_be_bytes());
@@ -79,7 +81,7 @@ impl Placed {
             row.extend_from_slice(&in_order(activity.started_at.timestamp_micros()));
             write_text(row, &activity.activity_id);
             let begins = u32::try_from(row.len() - start).map_err(SortError::new)?;
-            postcard::to_io(kept, &mut *row).map_err(SortError::new)?;
+            content(row)?;
             row.extend_from_slice(&begins.to_be_bytes());
             Ok::<_, SortError>(())
         })?;
@@ -112,58 +114,43 @@ fn write_text(row: &mut Vec<u8>, text: &str) {
     row.extend_from_slice(&[0, 0]);
 }
 
-/// An activity that was written.
-#[derive(Debug, Clone, Copy)]
-pub struct Written<'a> {
-    /// The day that it was placed on.
-    pub day: LocalDay,
-    kept: &'a [u8],
+/// An activity that was written, or the record that it is translated from again.
+pub enum Written {
+    /// What was [put as a record](Placed::put_record).
+    Record(Record),
+    /// What was [put as it is](Placed::put).
+    Activity(Box<Activity<'static>>),
 }
 
-impl<'a> Written<'a> {
-    /// Reads one of [`Placed::rows`].
+impl Written {
+    /// Reads one of [`Placed::rows`], and the day that it was placed on. Records have these columns, and are kept in what is blank.
     ///
     /// # Errors
     /// If it is none.
-    pub fn read(row: &'a [u8]) -> Result<Self, SortError> {
+    pub fn read(row: &[u8], columns: &Arc<[String]>, blanks: &Blanks) -> Result<(LocalDay, Self), SortError> {
         let parts = || {
             let (day, _) = row.split_first_chunk()?;
+            let day = LocalDay(NaiveDate::from_num_days_from_ce_opt(i32::from_be_bytes(*day))?);
             let (rest, begins) = row.split_last_chunk()?;
-            Some(Self {
-                day: LocalDay(NaiveDate::from_num_days_from_ce_opt(i32::from_be_bytes(*day))?),
-                kept: rest.get(u32::from_be_bytes(*begins) as usize..)?,
-            })
+            let (kind, packed) = rest.get(u32::from_be_bytes(*begins) as usize..)?.split_first()?;
+            let mut record = blanks.record(columns);
+            let written = match (*kind, record.unpack(packed)?) {
+                (RECORD, []) => Self::Record(record),
+                (ACTIVITY, json) => Self::Activity(serde_json::from_slice(json).ok()?),
+                _ => return None,
+            };
+            Some((day, written))
         };
-        parts().ok_or_else(damaged)
+        parts().ok_or_else(|| SortError::new("a record is damaged"))
     }
 
-    /// Hands on the activity, whole: translated again if it was a record.
-    ///
-    /// # Errors
-    /// If it was damaged, or `then` fails.
-    pub fn activity<R, E: From<SortError>>(
-        &self,
-        columns: Option<&Arc<[String]>>,
-        translator: &ActivityTranslator<'_>,
-        then: impl FnOnce(Activity<'_>) -> Result<R, E>,
-    ) -> Result<R, E> {
-        match postcard::from_bytes(self.kept).map_err(SortError::new)? {
-            Kept::Activity { activity, .. } => then(activity.into_owned()),
-            Kept::Values(values) => {
-                let columns = columns.cloned().ok_or_else(damaged)?;
-                let record = Record::of(columns, values.into_owned()).ok_or_else(damaged)?;
-                match translator.translate(&record) {
-                    Translated::Activity(day, activity) if day == self.day => then(*activity),
-                    // The same rules read the same record.
-                    _ => Err(SortError::new("a record reads otherwise than before; please report it").into()),
-                }
-            }
+    /// The record, if it is one.
+    pub fn into_record(self) -> Option<Record> {
+        match self {
+            Self::Record(record) => Some(record),
+            Self::Activity(_) => None,
         }
     }
-}
-
-fn damaged() -> SortError {
-    SortError::new("a record is damaged")
 }
 
 #[cfg(test)]
@@ -206,7 +193,7 @@ mod tests {
             record.push(Cell::Integer(took));
             let activity = || Activity::new("1", "ada", "code", "2026-03-02T08:00:00Z".parse().unwrap(), took);
             let (mut one, mut other) = (Placed::default(), Placed::default());
-            one.put_record(day, activity(), &record).unwrap();
+            one.put_record(day, &activity(), &record).unwrap();
             other.put(day, &activity(), Some(&record)).unwrap();
             records.push((one.rows.iter().next().unwrap().to_vec(), took));
             activities.push((other.rows.iter().next().unwrap().to_vec(), took));

@@ -5,6 +5,7 @@
 //! are in the lake already by their digest. Only deterministic data errors are quarantined: anything else fails the run.
 
 mod changes;
+mod everything;
 pub mod rehearse;
 mod replay;
 
@@ -49,7 +50,7 @@ use crate::{
     secret::Source,
     source::{Record, Snapshot, SourceError},
     stays::{Memberships, remember},
-    translate::{Dimensions, Rejected, Rules, Translated, dimension as translate_dimension, key, membership},
+    translate::{Dimensions, Rejected, Rules, dimension as translate_dimension, key, membership},
     watermark::{Bound, Conditions, Pace, Watermark, of_dimensions, of_lake},
 };
 
@@ -110,8 +111,8 @@ pub enum IntakeError {
          more memory, which is more processor too, or let the SELECT give less"
     )]
     NoTime,
-    /// Sorting panicked.
-    #[error("sorting the activities panicked")]
+    /// Translating or sorting panicked.
+    #[error("translating or sorting the activities panicked")]
     Panicked,
 }
 
@@ -303,15 +304,42 @@ struct Live {
     newest: Option<DateTime<Utc>>,
 }
 
+/// To another thread.
+struct Lane<T> {
+    /// Bytes that may wait there.
+    most: u32,
+    /// What waits has a permit for each byte of it.
+    room: Arc<Semaphore>,
+    to: mpsc::UnboundedSender<(T, OwnedSemaphorePermit)>,
+}
+
+impl<T> Lane<T> {
+    /// And where what is sent arrives.
+    fn new(most: u32) -> (Self, mpsc::UnboundedReceiver<(T, OwnedSemaphorePermit)>) {
+        let (to, arriving) = mpsc::unbounded_channel();
+        (Self { most, room: Arc::new(Semaphore::new(most as usize)), to }, arriving)
+    }
+
+    /// Waits until so many bytes may be sent, and returns what they are sent with.
+    async fn room_for(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        // What is longer than all that may wait, waits alone.
+        let bytes = u32::try_from(bytes).unwrap_or(self.most).min(self.most);
+        self.room.clone().acquire_many_owned(bytes).await.ok()
+    }
+
+    /// Returns whether somebody takes it.
+    fn send(&self, item: T, permit: OwnedSemaphorePermit) -> bool {
+        self.to.send((item, permit)).is_ok()
+    }
+}
+
 /// Bytes of text that may wait for the sorter: it takes none while it spills, and the reader is to go on.
 const AHEAD: u32 = 8 * 1024 * 1024;
 
 /// Days being made on threads of their own: activities go in, sealed days come out.
 struct Sorting {
     placed: Placed,
-    /// What waits has a permit for each byte of it.
-    room: Arc<Semaphore>,
-    to_sorter: mpsc::UnboundedSender<(Placed, OwnedSemaphorePermit)>,
+    to_sorter: Lane<Placed>,
     /// What was sorted gives its memory back: new memory is to be had only from the system.
     used: mpsc::UnboundedReceiver<Placed>,
     sorted: Sealing,
@@ -326,7 +354,7 @@ struct Sealing {
 impl Sorting {
     /// With the footer of every day, and how activities are translated.
     fn start(footer: BTreeMap<String, String>, rules: Rules) -> Self {
-        let (to_sorter, mut placed) = mpsc::unbounded_channel();
+        let (to_sorter, mut placed) = Lane::new(AHEAD);
         let (to_reader, used) = mpsc::unbounded_channel();
         let (to_publisher, sealed) = mpsc::channel::<Output>(4);
         let sorter = tokio::task::spawn_blocking(move || {
@@ -338,8 +366,7 @@ impl Sorting {
                 None => Ok(()),
             }
         });
-        let room = Arc::new(Semaphore::new(AHEAD as usize));
-        Self { placed: Placed::default(), room, to_sorter, used, sorted: Sealing { sealed, sorter } }
+        Self { placed: Placed::default(), to_sorter, used, sorted: Sealing { sealed, sorter } }
     }
 
     /// Puts an activity in. Returns whether the sorter is still there; if not, it says why when it is waited for.
@@ -353,16 +380,14 @@ impl Sorting {
     }
 
     /// The same, for one that was placed by `record`.
-    async fn put_record(&mut self, day: LocalDay, activity: Activity<'_>, record: &Record) -> Result<bool, DaysError> {
+    async fn put_record(&mut self, day: LocalDay, activity: &Activity<'_>, record: &Record) -> Result<bool, DaysError> {
         Ok(!self.placed.put_record(day, activity, record)? || self.hand_on().await)
     }
 
     async fn hand_on(&mut self) -> bool {
-        // What is longer than all that may wait, waits alone.
-        let bytes = u32::try_from(self.placed.rows.bytes()).unwrap_or(AHEAD).min(AHEAD);
-        let Ok(permit) = self.room.clone().acquire_many_owned(bytes).await else { return false };
+        let Some(permit) = self.to_sorter.room_for(self.placed.rows.bytes()).await else { return false };
         let placed = self.placed.take(self.used.try_recv().ok());
-        self.to_sorter.send((placed, permit)).is_ok()
+        self.to_sorter.send(placed, permit)
     }
 
     /// Everything is in.
@@ -743,45 +768,6 @@ impl<'a> Run<'a> {
     fn rules(&self, dimensions: Dimensions) -> Rules {
         let Intake { mapping, time_zone, .. } = self.intake;
         Rules { mapping: Arc::new(mapping.clone()), dimensions: Arc::new(dimensions), organisation: *time_zone }
-    }
-
-    /// Reads every activity.
-    async fn everything(
-        &mut self,
-        snapshot: &mut Snapshot,
-        read: &Fitted,
-        rules: &Rules,
-        veil: &Veil<'_>,
-    ) -> Result<Sorting, IntakeError> {
-        let mut sorting = Sorting::start(self.intake.footer(), rules.clone());
-        let Some(translator) = rules.activities() else { return Ok(sorting) };
-        let mut records = snapshot.records(&read.select, read.names.clone());
-        while let Some(record) = records.try_next().await? {
-            let record = veil.over(record);
-            self.in_time()?;
-            self.read += 1;
-            self.record.source_rows += 1;
-            self.record.counts.read += 1;
-            let translated = translator.place(&record);
-            if let Some(live) = &mut self.live {
-                live.newest = live.bound.newest(live.newest, translator.cursor(&record, &translated));
-            }
-            match translated {
-                Translated::Open => self.record.counts.open += 1,
-                Translated::Rejected(rejected) => {
-                    if let Some(refused_on) = &mut self.refused_on {
-                        *refused_on.entry(translator.day(&record)).or_default() += 1;
-                    }
-                    self.reject(*rejected)?;
-                }
-                Translated::Activity(day, activity) => {
-                    if !sorting.put_record(day, *activity, &record).await? {
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(sorting)
     }
 
     /// Stops a run whose time is over before it has anything to publish.

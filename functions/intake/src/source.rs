@@ -1,14 +1,20 @@
 //! Reading a source: one read-only snapshot, streamed record by record, every column kept.
 
 mod mysql;
+mod packed;
 mod postgres;
 mod sqlite;
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use sqlx::{mysql::MySqlDatabaseError, postgres::PgDatabaseError};
 
@@ -252,19 +258,19 @@ pub struct Record {
 }
 
 /// What a record says, without the names of its columns. There are millions of them, so that all texts of one are one text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Values {
     cells: Vec<Kept>,
     text: String,
     bytes: Vec<u8>,
 }
 
-/// A cell, or where it is.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// A cell, or where it is; a whole number as its digits, which is how most are read.
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Kept {
     Null,
     Boolean(bool),
-    Integer(i64),
+    Integer { start: usize, end: usize },
     Real(f64),
     Text { start: usize, end: usize },
     Bytes { start: usize, end: usize },
@@ -272,6 +278,15 @@ enum Kept {
 
 /// What the texts of a record come to, as a rule.
 const USUAL_TEXT: usize = 256;
+
+impl Values {
+    fn clear(&mut self) {
+        let Self { cells, text, bytes } = self;
+        cells.clear();
+        text.clear();
+        bytes.clear();
+    }
+}
 
 impl Cell<'_> {
     /// What it is, in words, without its value.
@@ -294,34 +309,41 @@ impl Record {
         Self { columns, values: Values { cells, text: String::with_capacity(USUAL_TEXT), bytes: Vec::new() } }
     }
 
-    /// The record of these columns that says this, or `None` if it was damaged.
-    pub fn of(columns: Arc<[String]>, values: Values) -> Option<Self> {
-        let Values { cells, text, bytes } = &values;
-        let is_there = |kept: &Kept| match *kept {
-            Kept::Text { start, end } => text.get(start..end).is_some(),
-            Kept::Bytes { start, end } => bytes.get(start..end).is_some(),
-            Kept::Null | Kept::Boolean(_) | Kept::Integer(_) | Kept::Real(_) => true,
-        };
-        cells.iter().all(is_there).then_some(Self { columns, values })
-    }
-
     /// What it says.
     pub fn values(&self) -> &Values {
         &self.values
     }
 
+    /// Takes what [`Values::pack`] packed for what it says, and returns what comes after that; `None` if it was damaged.
+    pub fn unpack<'p>(&mut self, packed: &'p [u8]) -> Option<&'p [u8]> {
+        self.values.unpack(packed)
+    }
+
+    /// How long what it says is, in bytes.
+    pub fn bytes(&self) -> usize {
+        let Values { cells, text, bytes } = &self.values;
+        cells.len() * size_of::<Kept>() + text.len() + bytes.len()
+    }
+
     /// Takes the cell of the next column.
     pub fn push(&mut self, cell: Cell<'_>) {
         let Values { cells, text: all_text, bytes: all_bytes } = &mut self.values;
+        let mut push_text = |text: &str| {
+            let start = all_text.len();
+            all_text.push_str(text);
+            (start, all_text.len())
+        };
         cells.push(match cell {
             Cell::Null => Kept::Null,
             Cell::Boolean(flag) => Kept::Boolean(flag),
-            Cell::Integer(number) => Kept::Integer(number),
+            Cell::Integer(number) => {
+                let (start, end) = push_text(itoa::Buffer::new().format(number));
+                Kept::Integer { start, end }
+            }
             Cell::Real(number) => Kept::Real(number),
             Cell::Text(text) => {
-                let start = all_text.len();
-                all_text.push_str(text);
-                Kept::Text { start, end: all_text.len() }
+                let (start, end) = push_text(text);
+                Kept::Text { start, end }
             }
             Cell::Bytes(bytes) => {
                 let start = all_bytes.len();
@@ -342,6 +364,14 @@ impl Record {
         self.values.cells.get(position).map_or(Cell::Null, |kept| self.cell(*kept))
     }
 
+    /// The cell at a position, if it is a text or a whole number, as text.
+    pub fn written(&self, position: usize) -> Option<&str> {
+        match *self.values.cells.get(position)? {
+            Kept::Text { start, end } | Kept::Integer { start, end } => Some(&self.values.text[start..end]),
+            Kept::Null | Kept::Boolean(_) | Kept::Real(_) | Kept::Bytes { .. } => None,
+        }
+    }
+
     /// Its cells, in the order of its columns.
     pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
         self.values.cells.iter().map(|kept| self.cell(*kept))
@@ -351,7 +381,10 @@ impl Record {
         match kept {
             Kept::Null => Cell::Null,
             Kept::Boolean(flag) => Cell::Boolean(flag),
-            Kept::Integer(number) => Cell::Integer(number),
+            Kept::Integer { start, end } => {
+                let digits = &self.values.text[start..end];
+                digits.parse().map_or(Cell::Text(digits), Cell::Integer)
+            }
             Kept::Real(number) => Cell::Real(number),
             Kept::Text { start, end } => Cell::Text(&self.values.text[start..end]),
             Kept::Bytes { start, end } => Cell::Bytes(&self.values.bytes[start..end]),
@@ -402,20 +435,36 @@ impl Record {
     /// The whole record as a JSON object. Bytes become `\x` and hexadecimal digits, as PostgreSQL writes them; a number
     /// that JSON does not have becomes text.
     pub fn to_json(&self) -> String {
-        let mut json = Vec::with_capacity(self.values.text.len() + 32 * self.values.cells.len());
-        // What is written to memory cannot fail, and JSON is UTF-8.
-        let _ = serde_json::to_writer(&mut json, &Object(self));
+        self.to_json_under(&JsonNames::of(&self.columns))
+    }
+
+    /// The same, where the names of its columns are at hand.
+    pub fn to_json_under(&self, JsonNames(names): &JsonNames) -> String {
+        let Values { cells, text, .. } = &self.values;
+        let mut json = Vec::with_capacity(text.len() + 24 * cells.len());
+        for (name, kept) in names.iter().zip(cells) {
+            json.push(if json.is_empty() { b'{' } else { b',' });
+            json.extend_from_slice(name.as_bytes());
+            match *kept {
+                Kept::Integer { start, end } => json.extend_from_slice(&text.as_bytes()[start..end]),
+                // What is written to memory cannot fail.
+                kept => drop(serde_json::to_writer(&mut json, &self.cell(kept))),
+            }
+        }
+        json.extend_from_slice(if json.is_empty() { b"{}" } else { b"}" });
+        // JSON is UTF-8.
         String::from_utf8(json).unwrap_or_default()
     }
 }
 
-/// A record as an object. No SELECT with two columns of one name is read.
-struct Object<'a>(&'a Record);
+/// The names of columns as members of a JSON object, each with its colon. No SELECT with two columns of one name is read.
+#[derive(Debug, Clone)]
+pub struct JsonNames(Vec<String>);
 
-impl Serialize for Object<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(record) = self;
-        serializer.collect_map(record.columns.iter().zip(record.cells()))
+impl JsonNames {
+    /// Of these columns.
+    pub fn of(columns: &[String]) -> Self {
+        Self(columns.iter().map(|name| format!("{}:", Value::from(name.as_str()))).collect())
     }
 }
 
@@ -447,8 +496,39 @@ pub struct Moment {
     pub running: BTreeMap<String, Option<DateTime<Utc>>>,
 }
 
+/// The memory of records that nobody needs any more. Most are kept in what others were kept in: millions are read on one thread
+/// and given up on another, and to get memory that way takes as long as to read them.
+#[derive(Clone, Default)]
+pub struct Blanks(Arc<Mutex<Vec<Record>>>);
+
+impl Blanks {
+    /// A record of these columns, which has no cells yet.
+    pub fn record(&self, columns: &Arc<[String]>) -> Record {
+        let blank = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        // As a rule all have the same columns, and who counts those that share them need not hear of it.
+        match blank.filter(|blank| Arc::ptr_eq(&blank.columns, columns)) {
+            Some(mut blank) => {
+                blank.values.clear();
+                blank
+            }
+            None => Record::new(columns.clone()),
+        }
+    }
+
+    /// Takes back what was read. What was unusually long is not kept for ever.
+    pub fn take_back(&self, records: impl IntoIterator<Item = Record>) {
+        let usual = |Record { values: Values { text, bytes, .. }, .. }: &Record| {
+            text.capacity().max(bytes.capacity()) <= 16 * USUAL_TEXT
+        };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(records.into_iter().filter(usual));
+    }
+}
+
 /// One read-only view of the source: everything read through it is of one moment.
-pub struct Snapshot(Connection);
+pub struct Snapshot {
+    connection: Connection,
+    blanks: Blanks,
+}
 
 enum Connection {
     Sqlite(sqlite::Snapshot),
@@ -459,17 +539,23 @@ enum Connection {
 impl Snapshot {
     /// Opens the source and begins the snapshot.
     pub async fn open(address: &Address) -> Result<Self, SourceError> {
-        Ok(Self(match address {
+        let connection = match address {
             Address::Sqlite(options) => Connection::Sqlite(sqlite::Snapshot::open(options).await?),
             Address::Postgres(postgres) => Connection::Postgres(postgres::Snapshot::open(postgres).await?),
             Address::Mysql(mysql) => Connection::Mysql(mysql::Snapshot::open(mysql).await?),
-        }))
+        };
+        Ok(Self { connection, blanks: Blanks::default() })
+    }
+
+    /// Where its records are kept again.
+    pub fn blanks(&self) -> Blanks {
+        self.blanks.clone()
     }
 
     /// The moment before it; `None` where the source does not tell what is under way, as MySQL, or a standby of
     /// PostgreSQL.
     pub fn moment(&self) -> Option<Moment> {
-        match &self.0 {
+        match &self.connection {
             // One writes at a time, so whatever is visible is older than what is under way.
             Connection::Sqlite(_) => Some(Moment { now: None, running: BTreeMap::new() }),
             Connection::Postgres(snapshot) => snapshot.moment(),
@@ -480,7 +566,7 @@ impl Snapshot {
 
     /// The tables and views of the source.
     pub async fn tables(&mut self) -> Result<Vec<String>, SourceError> {
-        match &mut self.0 {
+        match &mut self.connection {
             Connection::Sqlite(snapshot) => snapshot.tables().await,
             Connection::Postgres(snapshot) => snapshot.tables().await,
             Connection::Mysql(snapshot) => snapshot.tables().await,
@@ -494,7 +580,7 @@ impl Snapshot {
 
     /// The columns that a SELECT yields.
     pub async fn describe(&mut self, select: &str) -> Result<Vec<SourceColumn>, SourceError> {
-        match &mut self.0 {
+        match &mut self.connection {
             Connection::Sqlite(snapshot) => snapshot.describe(select).await,
             Connection::Postgres(snapshot) => snapshot.describe(select).await,
             Connection::Mysql(snapshot) => snapshot.describe(select).await,
@@ -503,7 +589,7 @@ impl Snapshot {
 
     /// Lets go of the source. A server is told, or it would log a client that is gone.
     pub async fn close(self) {
-        match self.0 {
+        match self.connection {
             Connection::Sqlite(_) => {}
             Connection::Postgres(snapshot) => snapshot.close().await,
             Connection::Mysql(snapshot) => snapshot.close().await,
@@ -512,10 +598,22 @@ impl Snapshot {
 
     /// The records of a SELECT, streamed.
     pub fn records(&mut self, select: &str, columns: Arc<[String]>) -> BoxStream<'_, Result<Record, SourceError>> {
-        match &mut self.0 {
-            Connection::Sqlite(snapshot) => snapshot.records(select, columns),
-            Connection::Postgres(snapshot) => snapshot.records(select, columns),
-            Connection::Mysql(snapshot) => snapshot.records(select, columns),
+        let Self { connection, blanks } = self;
+        match connection {
+            Connection::Sqlite(snapshot) => snapshot.records(select, columns, blanks),
+            Connection::Postgres(snapshot) => snapshot.records(select, columns, blanks),
+            Connection::Mysql(snapshot) => snapshot.records(select, columns, blanks),
+        }
+    }
+
+    /// The same, where nothing else is read from the snapshot if not all are taken; of a SELECT that was described, as fast as the
+    /// source can.
+    pub fn all_records(&mut self, select: &str, columns: Arc<[String]>) -> BoxStream<'_, Result<Record, SourceError>> {
+        match self {
+            Self { connection: Connection::Postgres(snapshot), blanks } => {
+                snapshot.all_records(select, columns, blanks)
+            }
+            _ => self.records(select, columns),
         }
     }
 }
@@ -540,20 +638,5 @@ mod tests {
             record.push(cell);
         }
         assert_eq!(Record::from_json(&record.to_json()).unwrap(), record);
-    }
-
-    #[test]
-    fn values_that_were_damaged_are_no_record() {
-        let mut record = Record::new(["a".to_owned(), "b".to_owned()].into());
-        record.push(Cell::Text("é"));
-        record.push(Cell::Bytes(&[7]));
-        let Record { columns, values } = record.clone();
-        assert_eq!(Record::of(columns.clone(), values.clone()), Some(record));
-        for (text, bytes) in [("", vec![7]), ("e", vec![7]), ("é", vec![])] {
-            let values = Values { text: text.to_owned(), bytes, ..values.clone() };
-            assert_eq!(Record::of(columns.clone(), values), None);
-        }
-        let amid = Values { cells: vec![Kept::Text { start: 1, end: 2 }], ..values };
-        assert_eq!(Record::of(columns, amid), None, "in the middle of a character");
     }
 }

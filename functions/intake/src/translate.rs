@@ -23,7 +23,7 @@ use self::field::Field;
 pub(crate) use self::field::without_mark;
 use crate::{
     mapping::{CURSOR, ColumnMapping, EntityMapping, MEMBERSHIPS, Mapping, SprintRule},
-    source::Record,
+    source::{JsonNames, Record},
 };
 
 /// A record that cannot be translated: kept whole, with what to mend.
@@ -55,9 +55,13 @@ impl Rejected {
 
 /// What became of a source record.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all of millions are activities, and each is gone before the next one"
+)]
 pub enum Translated<'a> {
     /// It landed on a day.
-    Activity(LocalDay, Box<Activity<'a>>),
+    Activity(LocalDay, Activity<'a>),
     /// It is still running.
     Open,
     /// It cannot be translated.
@@ -74,15 +78,15 @@ struct Problem {
 
 impl Problem {
     /// What is kept of the record, whose key is in `key`.
-    fn of(self, entity: Entity, key: &Field<'_>, record: &Record) -> Rejected {
-        let Self { reason, field, message } = self;
+    fn of(self: Box<Self>, entity: Entity, key: &Field<'_>, record: &Record) -> Rejected {
+        let Self { reason, field, message } = *self;
         let key = key.text(record).ok().flatten().unwrap_or_default().into_owned();
         Rejected { entity, section: entity.name(), key, reason, field, message, source_row: record.to_json() }
     }
 }
 
-fn problem(reason: &'static str, field: &'static str, message: impl Into<String>) -> Problem {
-    Problem { reason, field, message: message.into() }
+fn problem(reason: &'static str, field: &'static str, message: impl Into<String>) -> Box<Problem> {
+    Box::new(Problem { reason, field, message: message.into() })
 }
 
 /// The canonical field that is the key of an entity's records.
@@ -100,10 +104,10 @@ pub fn key(entity: Entity) -> &'static str {
 pub fn dimension(entity: Entity, from: &EntityMapping, zone: Tz, record: &Record) -> Result<Member, Box<Rejected>> {
     let field = |name| Field::new(name, from, record.columns());
     let key = field(key(entity));
-    let text = |name| Ok(field(name).text(record)?.map(Cow::into_owned));
-    let instant = |name| Ok(field(name).instant(record, zone)?.map(|(at, _)| at));
+    let text = |name| Ok::<_, Box<Problem>>(field(name).text(record)?.map(Cow::into_owned));
+    let instant = |name| Ok::<_, Box<Problem>>(field(name).instant(record, zone)?.map(|(at, _)| at));
     let name = if entity == Entity::Stereotypes { "stereotype_name" } else { "name" };
-    let member = || -> Result<Member, Problem> {
+    let member = || -> Result<Member, Box<Problem>> {
         let member = Member {
             id: key.required_id(record)?.into_owned(),
             name: text(name)?,
@@ -138,12 +142,12 @@ pub fn membership(
     record: &Record,
 ) -> Result<(String, Stay), Box<Rejected>> {
     let field = |name| Field::new(name, from, record.columns());
-    let stay = || -> Result<(String, Stay), Problem> {
+    let stay = || -> Result<(String, Stay), Box<Problem>> {
         let user_id = field("user_id").required_id(record)?.into_owned();
         let user = users.get(&user_id).ok_or_else(|| problem("unknown_user", "user_id", NO_SUCH_RECORD))?;
         let own = user.time_zone.as_deref().and_then(|name| name.parse().ok());
         let zone = own.unwrap_or(zone);
-        let day = |name| -> Result<Option<LocalDay>, Problem> {
+        let day = |name| -> Result<Option<LocalDay>, Box<Problem>> {
             Ok(field(name).instant(record, zone)?.map(|(at, _)| LocalDay(at.with_timezone(&zone).date_naive())))
         };
         let team_id = Some(field("team_id").required_id(record)?.into_owned());
@@ -219,7 +223,7 @@ fn lookup<'a, M>(
     id: Option<&str>,
     reason: &'static str,
     field: &'static str,
-) -> Result<Option<&'a M>, Problem> {
+) -> Result<Option<&'a M>, Box<Problem>> {
     match (members, id) {
         (Some(members), Some(id)) => members.get(id).map(Some).ok_or_else(|| problem(reason, field, NO_SUCH_RECORD)),
         _ => Ok(None),
@@ -230,6 +234,7 @@ fn lookup<'a, M>(
 #[derive(Debug, Clone)]
 struct ActivityFields<'a> {
     columns: Arc<[String]>,
+    names: JsonNames,
     activity_id: Field<'a>,
     user_id: Field<'a>,
     team_id: Field<'a>,
@@ -258,6 +263,7 @@ impl<'a> ActivityFields<'a> {
         let read_as = |name| from.columns.get(name).map(|mapping| ColumnMapping { line: 0, ..mapping.clone() });
         Self {
             columns: columns.clone(),
+            names: JsonNames::of(columns),
             activity_id: field(key(Entity::Activities)),
             user_id: field("user_id"),
             team_id: field("team_id"),
@@ -331,7 +337,7 @@ impl<'a> ActivityTranslator<'a> {
     pub fn translate<'r>(&'r self, record: &'r Record) -> Translated<'r> {
         let mut translated = self.place(record);
         if let Translated::Activity(_, activity) = &mut translated {
-            activity.source_row = record.to_json().into();
+            activity.source_row = record.to_json_under(&self.fields(record).names).into();
         }
         translated
     }
@@ -339,11 +345,9 @@ impl<'a> ActivityTranslator<'a> {
     /// The same, but for the activity's `source_row`, which is left empty: enough to know where it belongs.
     pub fn place<'r>(&'r self, record: &'r Record) -> Translated<'r> {
         let fields = self.fields(record);
-        match self.activity(&fields, record) {
-            Ok(Some((day, activity))) => Translated::Activity(day, Box::new(activity)),
-            Ok(None) => Translated::Open,
-            Err(problem) => Translated::Rejected(Box::new(problem.of(Entity::Activities, &fields.activity_id, record))),
-        }
+        self.activity(&fields, record).unwrap_or_else(|problem| {
+            Translated::Rejected(Box::new(problem.of(Entity::Activities, &fields.activity_id, record)))
+        })
     }
 
     /// The key of a record, as far as it has one.
@@ -370,11 +374,7 @@ impl<'a> ActivityTranslator<'a> {
         }
     }
 
-    fn activity<'r>(
-        &'r self,
-        fields: &ActivityFields<'r>,
-        record: &'r Record,
-    ) -> Result<Option<(LocalDay, Activity<'r>)>, Problem> {
+    fn activity<'r>(&'r self, fields: &ActivityFields<'r>, record: &'r Record) -> Result<Translated<'r>, Box<Problem>> {
         let activity_id = fields.activity_id.required_id(record)?;
         let user_id = fields.user_id.required_id(record)?;
         let user = lookup(&self.dimensions.users, Some(&user_id), "unknown_user", "user_id")?;
@@ -386,7 +386,7 @@ impl<'a> ActivityTranslator<'a> {
             .ok_or_else(|| problem("missing", "started_at", "an activity needs a start"))?;
         let ended_at = fields.ended_at.instant(record, zone)?.map(|(at, _)| at);
         let duration = duration(fields.duration_seconds.seconds(record)?, started_at, ended_at)?;
-        let Some(duration_seconds) = duration else { return Ok(None) };
+        let Some(duration_seconds) = duration else { return Ok(Translated::Open) };
         let end = || started_at.checked_add_signed(TimeDelta::try_seconds(duration_seconds)?);
         let ended_at = ended_at.or_else(end).ok_or_else(|| {
             problem("out_of_range", "duration_seconds", "the activity lasts longer than the calendar")
@@ -419,36 +419,41 @@ impl<'a> ActivityTranslator<'a> {
         fn text(text: &Option<String>) -> Option<Cow<'_, str>> {
             text.as_deref().map(Cow::Borrowed)
         }
-        let activity = Activity {
-            activity_id,
-            user_id,
-            team_id,
-            sprint_id: explicit.or_else(|| sprint.map(|sprint| Cow::Borrowed(sprint.id.as_str()))),
-            project_id: fields.project_id.id(record)?,
-            sprint_starts_at: sprint.and_then(|sprint| sprint.starts_at),
-            sprint_ends_at: sprint.and_then(|sprint| sprint.ends_at),
-            sprint_released_at: sprint.and_then(|sprint| sprint.released_at),
-            stereotype_code,
-            stereotype_name: stereotype.and_then(|stereotype| text(&stereotype.name)),
-            claimed_category: claimed_category.or_else(|| text(&stereotype?.claimed_category)),
-            claimed_automatable: fields.claimed_automatable.flag(record)?.or_else(|| stereotype?.claimed_automatable),
-            started_at,
-            ended_at,
-            clock,
-            duration_seconds,
-            marked_in_sprint: fields.marked_in_sprint.flag(record)?,
-            out_of_sprint_seconds,
-            rating: fields.rating.rating(record)?,
-            time_zone: Cow::Borrowed(zone.name()),
-            note: fields.note.text(record)?,
-            updated_at: fields.updated_at.instant(record, zone)?.map(|(at, _)| at),
-            source_row: Cow::Borrowed(""),
-        };
-        Ok(Some((day, activity)))
+        Ok(Translated::Activity(
+            day,
+            Activity {
+                activity_id,
+                user_id,
+                team_id,
+                sprint_id: explicit.or_else(|| sprint.map(|sprint| Cow::Borrowed(sprint.id.as_str()))),
+                project_id: fields.project_id.id(record)?,
+                sprint_starts_at: sprint.and_then(|sprint| sprint.starts_at),
+                sprint_ends_at: sprint.and_then(|sprint| sprint.ends_at),
+                sprint_released_at: sprint.and_then(|sprint| sprint.released_at),
+                stereotype_code,
+                stereotype_name: stereotype.and_then(|stereotype| text(&stereotype.name)),
+                claimed_category: claimed_category.or_else(|| text(&stereotype?.claimed_category)),
+                claimed_automatable: fields
+                    .claimed_automatable
+                    .flag(record)?
+                    .or_else(|| stereotype?.claimed_automatable),
+                started_at,
+                ended_at,
+                clock,
+                duration_seconds,
+                marked_in_sprint: fields.marked_in_sprint.flag(record)?,
+                out_of_sprint_seconds,
+                rating: fields.rating.rating(record)?,
+                time_zone: Cow::Borrowed(zone.name()),
+                note: fields.note.text(record)?,
+                updated_at: fields.updated_at.instant(record, zone)?.map(|(at, _)| at),
+                source_row: Cow::Borrowed(""),
+            },
+        ))
     }
 
     /// The zone that decides the local day: the record's own, else the person's, else the organisation's.
-    fn zone(&self, fields: &ActivityFields<'_>, record: &Record, user: Option<&Person>) -> Result<Tz, Problem> {
+    fn zone(&self, fields: &ActivityFields<'_>, record: &Record, user: Option<&Person>) -> Result<Tz, Box<Problem>> {
         let zone = match (fields.time_zone.text(record)?, user) {
             (Some(own), _) => own.parse().ok(),
             (None, Some(Person { member: Member { time_zone: Some(_), .. }, zone })) => *zone,
@@ -464,7 +469,7 @@ fn duration(
     seconds: Option<i64>,
     started_at: DateTime<Utc>,
     ended_at: Option<DateTime<Utc>>,
-) -> Result<Option<i64>, Problem> {
+) -> Result<Option<i64>, Box<Problem>> {
     match (seconds, ended_at) {
         (_, Some(end)) if end < started_at => {
             Err(problem("ends_before_start", "ended_at", "the activity ends before it starts"))

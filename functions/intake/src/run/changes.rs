@@ -384,7 +384,7 @@ impl Run<'_> {
                 Translated::Open => self.record.counts.open += 1,
                 Translated::Rejected(rejected) => self.reject_again(*rejected, known.refused.contains(&key))?,
                 Translated::Activity(day, activity) => {
-                    if !sorting.put_record(day, *activity, &record).await? {
+                    if !sorting.put_record(day, &activity, &record).await? {
                         break;
                     }
                 }

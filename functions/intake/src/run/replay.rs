@@ -157,7 +157,7 @@ impl Run<'_> {
                 }
                 // The record as it was kept, so that the source's own next run writes the same bytes.
                 Translated::Activity(day, activity) => {
-                    let activity = Activity { source_row: row.source_row.into(), ..*activity };
+                    let activity = Activity { source_row: row.source_row.into(), ..activity };
                     if !sorting.put(day, &activity, Some(&record)).await? {
                         break;
                     }

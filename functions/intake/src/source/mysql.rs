@@ -12,7 +12,7 @@ use sqlx::{
     mysql::{MySqlRow, MySqlValueRef},
 };
 
-use super::{CONNECT, Cell, Family, Record, Said, SourceColumn, SourceError, not_connected};
+use super::{Blanks, CONNECT, Cell, Family, Record, Said, SourceColumn, SourceError, not_connected};
 use crate::{address::Mysql, mapping::Database};
 
 /// One snapshot of all tables of InnoDB. A SELECT means what it means elsewhere: `"` quotes names, `||` joins texts, `\` is a
@@ -88,16 +88,17 @@ impl Snapshot {
         Ok(described.collect())
     }
 
-    pub(super) fn records(
-        &mut self,
+    pub(super) fn records<'s>(
+        &'s mut self,
         select: &str,
         columns: Arc<[String]>,
-    ) -> BoxStream<'_, Result<Record, SourceError>> {
+        blanks: &'s Blanks,
+    ) -> BoxStream<'s, Result<Record, SourceError>> {
         let failed = |error| not_read("give all its records", error);
         let rows = sqlx::raw_sql(AssertSqlSafe(select)).fetch(&mut self.connection);
         let records = rows.map(move |row| {
             let row = row.map_err(failed)?;
-            let mut record = Record::new(columns.clone());
+            let mut record = blanks.record(&columns);
             for index in 0..columns.len() {
                 row.try_get_raw(index).and_then(|value| push(&mut record, value)).map_err(failed)?;
             }

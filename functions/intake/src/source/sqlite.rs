@@ -9,7 +9,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteRow},
 };
 
-use super::{Cell, Family, Record, SourceColumn, SourceError};
+use super::{Blanks, Cell, Family, Record, SourceColumn, SourceError};
 
 pub(super) struct Snapshot {
     connection: SqliteConnection,
@@ -56,16 +56,17 @@ impl Snapshot {
         Ok(described.collect())
     }
 
-    pub(super) fn records(
-        &mut self,
+    pub(super) fn records<'s>(
+        &'s mut self,
         select: &str,
         columns: Arc<[String]>,
-    ) -> BoxStream<'_, Result<Record, SourceError>> {
+        blanks: &'s Blanks,
+    ) -> BoxStream<'s, Result<Record, SourceError>> {
         let failed = |error: sqlx::Error| SourceError::Read { action: "give all its records", source: error.into() };
         let rows = sqlx::query(AssertSqlSafe(select)).fetch(&mut self.connection);
         let records = rows.map(move |row| {
             let row = row.map_err(failed)?;
-            let mut record = Record::new(columns.clone());
+            let mut record = blanks.record(&columns);
             for index in 0..columns.len() {
                 record.push(cell(&row, index).map_err(failed)?);
             }

@@ -20,7 +20,7 @@ fn translate(mapping: &Mapping, dimensions: &Dimensions, cells: &[(&str, Cell)])
     cells.iter().for_each(|(_, cell)| record.push(*cell));
     let from = &mapping.entities[&Entity::Activities];
     match ActivityTranslator::new(mapping, from, dimensions, chrono_tz::Europe::Berlin).translate(&record) {
-        Translated::Activity(day, activity) => Translated::Activity(day, Box::new(activity.into_owned())),
+        Translated::Activity(day, activity) => Translated::Activity(day, activity.into_owned()),
         Translated::Open => Translated::Open,
         Translated::Rejected(rejected) => Translated::Rejected(rejected),
     }
@@ -32,7 +32,7 @@ fn nothing_else() -> Dimensions {
 
 fn landed(translated: Translated<'static>) -> (String, Activity<'static>) {
     match translated {
-        Translated::Activity(day, activity) => (day.to_string(), *activity),
+        Translated::Activity(day, activity) => (day.to_string(), activity),
         other => panic!("it did not land: {other:?}"),
     }
 }
@@ -173,6 +173,7 @@ fn instants_are_read_as_declared_and_days_are_local() {
         ),
         ("format = \"rfc3339\"", text("2026-08-03T22:30:00.0000009Z"), "2026-08-03T22:30:00Z", "2026-08-04"),
         ("format = \"rfc3339\"", text("2026-08-03 22:30:00+00"), "2026-08-03T22:30:00Z", "2026-08-04"),
+        ("format = \"rfc3339\"", text("2026-08-03 22:30:00.123456+00"), "2026-08-03T22:30:00.123456Z", "2026-08-04"),
         ("format = \"rfc3339\"", text("2026-08-03 18:30:00.0-04"), "2026-08-03T22:30:00Z", "2026-08-04"),
         ("format = \"rfc3339\"", text("2026-08-04 04:00:00+05:30"), "2026-08-03T22:30:00Z", "2026-08-04"),
         ("format = \"unix_seconds\"", Cell::Integer(1_785_796_200), "2026-08-03T22:30:00Z", "2026-08-04"),
@@ -220,6 +221,13 @@ fn instants_that_are_none_are_refused() {
         ("format = \"rfc3339\"", text("\\N"), "unreadable"),
         ("format = \"rfc3339\"", text("2026-08-03"), "unreadable"),
         ("format = \"rfc3339\"", text("2026-08-03 22:30-04:00:07"), "unreadable"),
+        // What is whole without the offset that PostgreSQL writes, and what is not.
+        ("format = \"rfc3339\"", text("2026-08-03+00"), "unreadable"),
+        ("format = \"rfc3339\"", text("2026-08-03 22:30+00"), "unreadable"),
+        ("format = \"rfc3339\"", text("2026-08-03T22:30:00Z+00"), "unreadable"),
+        ("format = \"rfc3339\"", text("2026-08-03 22:30:00 -05+00"), "unreadable"),
+        ("format = \"rfc3339\"", text("2026-08-03 22:30:00.+00"), "unreadable"),
+        ("format = \"rfc3339\"", text("2026-08-32 22:30:00+00"), "unreadable"),
         ("format = \"rfc3339\"", text("infinity"), "unreadable"),
         ("format = \"rfc3339\"", Cell::Boolean(true), "unreadable"),
         ("format = \"rfc3339\"", Cell::Integer(7), "unreadable"),
