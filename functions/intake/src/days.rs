@@ -22,8 +22,8 @@ use crate::{
     keys::{Claims, Owners},
     placed::{Placed, Written},
     positions::Positions,
-    sort::{SortError, Sorted, Sorter},
-    source::Blanks,
+    sort::{Items, SortError, Sorted, Sorter},
+    source::{Blanks, JsonNames},
     translate::{ActivityTranslator, Rejected, Translated},
 };
 
@@ -107,8 +107,8 @@ pub fn empty_day(footer: &BTreeMap<String, String>) -> Result<Sealed, ParquetErr
 
 /// What the thread that merges tells the one that makes columns.
 enum Merged {
-    /// The next rows, and their days.
-    Rows(Vec<(LocalDay, Written)>),
+    /// The next rows with their days, and of each that is a record its JSON.
+    Rows(Vec<(LocalDay, Written)>, Items),
     /// No more rows come. If this is never said, merging failed.
     End,
 }
@@ -147,7 +147,7 @@ fn write_sorted(
     })
 }
 
-/// Hands on what is sorted.
+/// Hands on what is sorted, and writes the JSON of records, which leaves less for the thread that has most to do.
 fn merge(
     mut sorted: Sorted,
     columns: &Arc<[String]>,
@@ -155,16 +155,26 @@ fn merge(
     to_gatherer: &SyncSender<Merged>,
 ) -> Result<(), DaysError> {
     let send = |merged| to_gatherer.send(merged).map_err(|_| DaysError::Stopped);
-    let (mut rows, mut bytes) = (Vec::with_capacity(MERGED), 0);
+    let names = JsonNames::of(columns);
+    let (mut rows, mut source_rows, mut bytes) = (Vec::with_capacity(MERGED), Items::default(), 0);
     while let Some(row) = sorted.next()? {
         bytes += row.len();
-        rows.push(Written::read(row, columns, blanks)?);
+        let (day, written) = Written::read(row, columns, blanks)?;
+        source_rows.push_with(|json| {
+            if let Written::Record(record) = &written {
+                record.write_json(&names, json);
+            }
+            Ok::<_, SortError>(())
+        })?;
+        rows.push((day, written));
         if rows.len() == MERGED || bytes >= MERGED_BYTES {
             bytes = 0;
-            send(Merged::Rows(mem::replace(&mut rows, Vec::with_capacity(MERGED))))?;
+            let room = Items::with_room_for(&source_rows);
+            let rows = mem::replace(&mut rows, Vec::with_capacity(MERGED));
+            send(Merged::Rows(rows, mem::replace(&mut source_rows, room)))?;
         }
     }
-    send(Merged::Rows(rows))?;
+    send(Merged::Rows(rows, source_rows))?;
     send(Merged::End)
 }
 
@@ -176,12 +186,15 @@ fn gather(
     mut batches: Batches<'_, impl Fn(Output) -> Result<(), DaysError>>,
 ) -> Result<(), DaysError> {
     for merged in merged {
-        let Merged::Rows(rows) = merged else { return batches.end_day() };
-        for (day, written) in &rows {
+        let Merged::Rows(rows, source_rows) = merged else { return batches.end_day() };
+        for ((day, written), source_row) in rows.iter().zip(source_rows.iter()) {
             match written {
                 Written::Activity(activity) => batches.put(*day, activity)?,
-                Written::Record(record) => match translator.translate(record) {
-                    Translated::Activity(again, activity) if again == *day => batches.put(*day, &activity)?,
+                Written::Record(record) => match translator.place(record) {
+                    Translated::Activity(again, mut activity) if again == *day => {
+                        activity.source_row = str::from_utf8(source_row).map_err(SortError::new)?.into();
+                        batches.put(*day, &activity)?;
+                    }
                     // The same rules read the same record.
                     _ => return Err(SortError::new("a record reads otherwise than before; please report it").into()),
                 },

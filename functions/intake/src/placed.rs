@@ -105,11 +105,11 @@ impl Placed {
 /// Writes a text so that byte strings are in the order of texts whatever follows: two zeros end it, and a zero in it is
 /// followed by what is greater.
 fn write_text(row: &mut Vec<u8>, text: &str) {
-    let mut parts = text.split('\0');
-    row.extend_from_slice(parts.next().unwrap_or_default().as_bytes());
-    for part in parts {
-        row.extend_from_slice(&[0, 0xff]);
-        row.extend_from_slice(part.as_bytes());
+    for part in text.as_bytes().split_inclusive(|byte| *byte == 0) {
+        row.extend_from_slice(part);
+        if part.ends_with(&[0]) {
+            row.push(0xff);
+        }
     }
     row.extend_from_slice(&[0, 0]);
 }

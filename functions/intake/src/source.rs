@@ -435,25 +435,28 @@ impl Record {
     /// The whole record as a JSON object. Bytes become `\x` and hexadecimal digits, as PostgreSQL writes them; a number
     /// that JSON does not have becomes text.
     pub fn to_json(&self) -> String {
-        self.to_json_under(&JsonNames::of(&self.columns))
+        let mut json = Vec::with_capacity(self.values.text.len() + 24 * self.values.cells.len());
+        self.write_json(&JsonNames::of(&self.columns), &mut json);
+        // JSON is UTF-8.
+        String::from_utf8(json).unwrap_or_default()
     }
 
-    /// The same, where the names of its columns are at hand.
-    pub fn to_json_under(&self, JsonNames(names): &JsonNames) -> String {
+    /// Appends the same, where the names of its columns are at hand.
+    pub fn write_json(&self, JsonNames(names): &JsonNames, json: &mut Vec<u8>) {
         let Values { cells, text, .. } = &self.values;
-        let mut json = Vec::with_capacity(text.len() + 24 * cells.len());
-        for (name, kept) in names.iter().zip(cells) {
-            json.push(if json.is_empty() { b'{' } else { b',' });
+        json.push(b'{');
+        for (position, (name, kept)) in names.iter().zip(cells).enumerate() {
+            if position > 0 {
+                json.push(b',');
+            }
             json.extend_from_slice(name.as_bytes());
             match *kept {
                 Kept::Integer { start, end } => json.extend_from_slice(&text.as_bytes()[start..end]),
                 // What is written to memory cannot fail.
-                kept => drop(serde_json::to_writer(&mut json, &self.cell(kept))),
+                kept => drop(serde_json::to_writer(&mut *json, &self.cell(kept))),
             }
         }
-        json.extend_from_slice(if json.is_empty() { b"{}" } else { b"}" });
-        // JSON is UTF-8.
-        String::from_utf8(json).unwrap_or_default()
+        json.push(b'}');
     }
 }
 

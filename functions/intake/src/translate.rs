@@ -23,7 +23,7 @@ use self::field::Field;
 pub(crate) use self::field::without_mark;
 use crate::{
     mapping::{CURSOR, ColumnMapping, EntityMapping, MEMBERSHIPS, Mapping, SprintRule},
-    source::{JsonNames, Record},
+    source::Record,
 };
 
 /// A record that cannot be translated: kept whole, with what to mend.
@@ -78,8 +78,8 @@ struct Problem {
 
 impl Problem {
     /// What is kept of the record, whose key is in `key`.
-    fn of(self: Box<Self>, entity: Entity, key: &Field<'_>, record: &Record) -> Rejected {
-        let Self { reason, field, message } = *self;
+    fn of(self, entity: Entity, key: &Field<'_>, record: &Record) -> Rejected {
+        let Self { reason, field, message } = self;
         let key = key.text(record).ok().flatten().unwrap_or_default().into_owned();
         Rejected { entity, section: entity.name(), key, reason, field, message, source_row: record.to_json() }
     }
@@ -234,7 +234,6 @@ fn lookup<'a, M>(
 #[derive(Debug, Clone)]
 struct ActivityFields<'a> {
     columns: Arc<[String]>,
-    names: JsonNames,
     activity_id: Field<'a>,
     user_id: Field<'a>,
     team_id: Field<'a>,
@@ -263,7 +262,6 @@ impl<'a> ActivityFields<'a> {
         let read_as = |name| from.columns.get(name).map(|mapping| ColumnMapping { line: 0, ..mapping.clone() });
         Self {
             columns: columns.clone(),
-            names: JsonNames::of(columns),
             activity_id: field(key(Entity::Activities)),
             user_id: field("user_id"),
             team_id: field("team_id"),
@@ -337,7 +335,7 @@ impl<'a> ActivityTranslator<'a> {
     pub fn translate<'r>(&'r self, record: &'r Record) -> Translated<'r> {
         let mut translated = self.place(record);
         if let Translated::Activity(_, activity) = &mut translated {
-            activity.source_row = record.to_json_under(&self.fields(record).names).into();
+            activity.source_row = record.to_json().into();
         }
         translated
     }
