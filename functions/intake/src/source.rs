@@ -105,6 +105,14 @@ pub enum SourceError {
         /// What the database said.
         source: Said,
     },
+    /// A server ended the session amid an answer.
+    #[error(
+        "the source could not {action}: the server ended the session; its own log says why, and the next run reads again"
+    )]
+    Ended {
+        /// What was asked.
+        action: &'static str,
+    },
     /// A statement failed over a value, which the database repeats.
     #[error(
         "the source could not {action}: an expression of the SELECT fails on a value (SQLSTATE {code}); what the database \

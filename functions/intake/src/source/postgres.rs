@@ -53,6 +53,10 @@ const TABLES: &str = "
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'";
 
+/// Failures that are not about a value, by class: the connection, the state of the transaction, a rollback, resources and limits
+/// of the server, a lock or a setting, an operator's doing, the system; and a privilege that the user does not have.
+const WITHOUT_VALUES: [&str; 9] = ["08", "25", "40", "53", "54", "55", "57", "58", "42501"];
+
 pub(super) struct Snapshot {
     connection: PgConnection,
     moment: Option<Moment>,
@@ -204,13 +208,18 @@ fn moment(rows: &[PgRow]) -> Option<Moment> {
     Some(Moment { now: Some(instant(text(first, 1)?)?), running: running.collect() })
 }
 
-/// Classes 22 and 23 are about values, P0 is what a function of the source says; all of them may repeat what they read.
+/// A message that may repeat a value, or that a function of the source made up, is left out. Even a name that is unknown may be a
+/// value that was cast to one.
 fn not_read(action: &'static str, error: sqlx::Error) -> SourceError {
-    match Said::from(error) {
-        Said::Server { code, .. } if ["22", "23", "P0"].iter().any(|class| code.starts_with(class)) => {
-            SourceError::Value { action, code }
-        }
-        source => SourceError::Read { action, source },
+    match error {
+        // So ends a copy whatever the server said last.
+        sqlx::Error::Io(end) if end.kind() == io::ErrorKind::UnexpectedEof => SourceError::Ended { action },
+        error => match Said::from(error) {
+            Said::Server { code, .. } if !WITHOUT_VALUES.iter().any(|known| code.starts_with(known)) => {
+                SourceError::Value { action, code }
+            }
+            source => SourceError::Read { action, source },
+        },
     }
 }
 
