@@ -93,7 +93,9 @@ impl Claims {
         let mut owner: Option<(Digest, Place)> = None;
         for claim in self.in_order() {
             let claim = claim?;
-            let (Some((&key, _)), Some(&place)) = (claim.split_first_chunk(), claim.last_chunk()) else { continue };
+            let (Some(&key), Some(&place)) = (claim.first_chunk(), claim.last_chunk()) else {
+                return Err(SortError::new("a claim is damaged"));
+            };
             match owner {
                 Some((owned, owner)) if owned == key => {
                     owners.of_repeated.entry(key).or_insert(Some(owner));
