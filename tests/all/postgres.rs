@@ -151,6 +151,38 @@ async fn every_type_comes_through_whole_whatever_the_server_is_set_to() -> anyho
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_copied_in_binary_says_what_postgresql_writes() -> anyhow::Result<()> {
+    let database = Server::get().await?.database("").await?;
+    let mut snapshot = snapshot_of(&database).await?;
+    let select = "
+        WITH given AS (
+            SELECT 0 AS n, timestamp '4713-11-24 BC' + n * interval '1 day 1 hour 1 minute 1.000001 seconds' AS clock
+            FROM generate_series(0, 6000000, 997) n
+            UNION ALL SELECT n, clock::timestamp FROM unnest(ARRAY['infinity', '-infinity', '4713-11-24 BC', '0001-12-31 23:59:59.999999 BC',
+                '0001-01-01', '1969-12-31 23:59:59.999999', '1999-12-31 23:59:59.9', '2000-02-29 12:00:00.012', '9999-12-31 23:59:59.999999',
+                '10000-01-01', '294276-12-31 23:59:59.999999', NULL]) WITH ORDINALITY AS rare(clock, n)
+        )
+        SELECT clock, clock::text AS clock_text, clock AT TIME ZONE 'UTC' AS at, (clock AT TIME ZONE 'UTC')::text AS at_text,
+               clock::date AS day, clock::date::text AS day_text, md5(clock::text)::uuid AS uuid, md5(clock::text)::uuid::text AS uuid_text,
+               n, -n::smallint AS small, n - 9223372036854775808 AS big, n > 3 AS flag,
+               CASE n WHEN 1 THEN 'NaN' WHEN 2 THEN '-Infinity' WHEN 3 THEN '-0' WHEN 4 THEN '5e-324' WHEN 5 THEN '0.1' ELSE 'Infinity' END::float8 AS real,
+               E'tab\\t, line\\n, \\\\N' AS marks, 'ab'::char(4) AS padded, 'x'::name AS name, '[1,  2]'::json AS json
+        FROM given";
+    let names = snapshot.columns(select).await?;
+    let records: Vec<_> = snapshot.records(select, names.clone()).try_collect().await?;
+    let copied: Vec<_> = snapshot.all_records(select, names).try_collect().await?;
+    assert_eq!(copied.len(), 6_019 + 12);
+    for (copied, record) in copied.iter().zip(&records) {
+        assert_eq!(copied, record);
+        let row: Value = serde_json::from_str(&copied.to_json())?;
+        for name in ["clock", "at", "day", "uuid"] {
+            assert_eq!(row[name], row[format!("{name}_text")], "{row}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_is_of_one_moment_and_reads_only() -> anyhow::Result<()> {
     let database = Server::get()
         .await?

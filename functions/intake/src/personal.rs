@@ -156,6 +156,7 @@ fn push_hidden(key: &PseudonymKey, cell: Cell<'_>, record: &mut Record) {
         Cell::Boolean(flag) => flag.to_string(),
         Cell::Integer(number) => number.to_string(),
         Cell::Real(number) => number.to_string(),
+        Cell::Timestamp(at) => at.to_string(),
     };
     record.push(Cell::Text(&pseudonym(key, &text)));
 }

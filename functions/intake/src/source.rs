@@ -4,6 +4,7 @@ mod mysql;
 mod packed;
 mod postgres;
 mod sqlite;
+mod timestamp;
 
 use std::{
     collections::BTreeMap,
@@ -18,6 +19,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use sqlx::{mysql::MySqlDatabaseError, postgres::PgDatabaseError};
 
+pub use self::timestamp::Timestamp;
 use crate::{address::Address, mapping::Database, secret::LocationError};
 
 /// How long a server may take to answer at all. A firewall that drops packets would hold a run for minutes.
@@ -220,6 +222,8 @@ pub enum Cell<'a> {
     Integer(i64),
     /// A floating-point number.
     Real(f64),
+    /// A date and a time of day, as PostgreSQL has it; every text that it would write of a usual one is kept as one.
+    Timestamp(Timestamp),
     /// UTF-8 text.
     Text(&'a str),
     /// Anything else, text in another encoding included.
@@ -280,6 +284,7 @@ enum Kept {
     Boolean(bool),
     Integer { start: usize, end: usize },
     Real(f64),
+    Timestamp(Timestamp),
     Text { start: usize, end: usize },
     Bytes { start: usize, end: usize },
 }
@@ -304,7 +309,7 @@ impl Cell<'_> {
             Self::Boolean(_) => "a boolean",
             Self::Integer(_) => "a whole number",
             Self::Real(_) => "a decimal number",
-            Self::Text(_) => "text",
+            Self::Timestamp(_) | Self::Text(_) => "text",
             Self::Bytes(_) => "bytes that are no text",
         }
     }
@@ -349,10 +354,18 @@ impl Record {
                 Kept::Integer { start, end }
             }
             Cell::Real(number) => Kept::Real(number),
-            Cell::Text(text) => {
-                let (start, end) = push_text(text);
+            Cell::Timestamp(at) if at.is_usual() => Kept::Timestamp(at),
+            Cell::Timestamp(at) => {
+                let (start, end) = push_text(&at.to_string());
                 Kept::Text { start, end }
             }
+            Cell::Text(text) => match Timestamp::read(text) {
+                Some(at) => Kept::Timestamp(at),
+                None => {
+                    let (start, end) = push_text(text);
+                    Kept::Text { start, end }
+                }
+            },
             Cell::Bytes(bytes) => {
                 let start = all_bytes.len();
                 all_bytes.extend_from_slice(bytes);
@@ -376,7 +389,7 @@ impl Record {
     pub fn written(&self, position: usize) -> Option<&str> {
         match *self.values.cells.get(position)? {
             Kept::Text { start, end } | Kept::Integer { start, end } => Some(&self.values.text[start..end]),
-            Kept::Null | Kept::Boolean(_) | Kept::Real(_) | Kept::Bytes { .. } => None,
+            Kept::Null | Kept::Boolean(_) | Kept::Real(_) | Kept::Timestamp(_) | Kept::Bytes { .. } => None,
         }
     }
 
@@ -394,6 +407,7 @@ impl Record {
                 digits.parse().map_or(Cell::Text(digits), Cell::Integer)
             }
             Kept::Real(number) => Cell::Real(number),
+            Kept::Timestamp(at) => Cell::Timestamp(at),
             Kept::Text { start, end } => Cell::Text(&self.values.text[start..end]),
             Kept::Bytes { start, end } => Cell::Bytes(&self.values.bytes[start..end]),
         }
@@ -460,6 +474,11 @@ impl Record {
             json.extend_from_slice(name.as_bytes());
             match *kept {
                 Kept::Integer { start, end } => json.extend_from_slice(&text.as_bytes()[start..end]),
+                Kept::Timestamp(at) => {
+                    json.push(b'"');
+                    at.write(json);
+                    json.push(b'"');
+                }
                 // What is written to memory cannot fail.
                 kept => drop(serde_json::to_writer(&mut *json, &self.cell(kept))),
             }
@@ -487,6 +506,7 @@ impl Serialize for Cell<'_> {
             Cell::Integer(number) => serializer.serialize_i64(*number),
             Cell::Real(number) if number.is_finite() => serializer.serialize_f64(*number),
             Cell::Real(number) => serializer.collect_str(number),
+            Cell::Timestamp(at) => serializer.collect_str(at),
             Cell::Text(text) => serializer.serialize_str(text),
             Cell::Bytes(bytes) => {
                 let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

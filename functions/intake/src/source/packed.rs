@@ -2,7 +2,7 @@
 //!
 //! Millions are packed and unpacked once each. A format for any type, read by what is known of types, took twice as long.
 
-use super::{Kept, Values};
+use super::{Kept, Timestamp, Values};
 
 const NULL: u8 = 0;
 const FALSE: u8 = 1;
@@ -11,6 +11,8 @@ const REAL: u8 = 3;
 const INTEGER: u8 = 4;
 const TEXT: u8 = 5;
 const BYTES: u8 = 6;
+const TIMESTAMP: u8 = 7;
+const TIMESTAMP_WITH_ZONE: u8 = 8;
 
 /// What a length begins with that does not fit into the one byte that others have.
 const LONG: u8 = 0xff;
@@ -51,6 +53,10 @@ impl Values {
                     to.push(REAL);
                     to.extend_from_slice(&number.to_le_bytes());
                 }
+                Kept::Timestamp(Timestamp { microseconds, zoned }) => {
+                    to.push(if zoned { TIMESTAMP_WITH_ZONE } else { TIMESTAMP });
+                    to.extend_from_slice(&microseconds.to_le_bytes());
+                }
                 Kept::Integer { start, end } => of_length(INTEGER, end - start, to),
                 Kept::Text { start, end } => of_length(TEXT, end - start, to),
                 Kept::Bytes { start, end } => of_length(BYTES, end - start, to),
@@ -77,6 +83,12 @@ impl Values {
                     rest = after;
                     Kept::Real(f64::from_le_bytes(*number))
                 }
+                kind @ (TIMESTAMP | TIMESTAMP_WITH_ZONE) => {
+                    let (number, after) = rest.split_first_chunk()?;
+                    rest = after;
+                    let zoned = kind == TIMESTAMP_WITH_ZONE;
+                    Kept::Timestamp(Timestamp { microseconds: i64::from_le_bytes(*number), zoned })
+                }
                 kind @ (INTEGER | TEXT | BYTES) => {
                     let (length, after) = read_length(rest)?;
                     rest = after;
@@ -98,7 +110,7 @@ impl Values {
         self.bytes.extend_from_slice(bytes);
         let is_whole = |kept: &Kept| match *kept {
             Kept::Text { start, end } | Kept::Integer { start, end } => self.text.get(start..end).is_some(),
-            Kept::Null | Kept::Boolean(_) | Kept::Real(_) | Kept::Bytes { .. } => true,
+            Kept::Null | Kept::Boolean(_) | Kept::Real(_) | Kept::Timestamp(_) | Kept::Bytes { .. } => true,
         };
         self.cells.iter().all(is_whole).then_some(rest)
     }
@@ -122,6 +134,8 @@ mod tests {
             Cell::Text("é"),
             Cell::Bytes(&[0xff, 0]),
             Cell::Real(-0.1),
+            Cell::Timestamp(Timestamp { microseconds: -1, zoned: true }),
+            Cell::Timestamp(Timestamp { microseconds: 1, zoned: false }),
             Cell::Text(""),
             Cell::Text(&long),
             Cell::Bytes(&[]),

@@ -7,15 +7,19 @@
 use std::{collections::HashMap, io, iter, sync::Arc};
 
 use futures::{
-    StreamExt, TryStreamExt,
+    StreamExt, TryStreamExt, future,
     stream::{self, BoxStream},
 };
 use sqlx::{
     AssertSqlSafe, Column, Connection, PgConnection, Row, TypeInfo,
     postgres::{PgRow, PgTypeInfo, PgValueRef},
 };
+use uuid::Uuid;
 
-use super::{Blanks, CONNECT, Cell, Family, Moment, Record, Said, SourceColumn, SourceError, not_connected};
+use super::{
+    Blanks, CONNECT, Cell, Family, Moment, Record, Said, SourceColumn, SourceError, Timestamp, not_connected,
+    timestamp::date,
+};
 use crate::{address::Postgres, mapping::Database};
 
 /// The snapshot is taken by the first query of a transaction. A run that is gone without a word must not hold the server
@@ -32,7 +36,7 @@ const BEGIN: &str = "
     SET LOCAL lock_timeout = '10s';
     SET LOCAL statement_timeout = '15min';
     SET LOCAL idle_in_transaction_session_timeout = '5min';
-    SELECT 1";
+    SELECT current_setting('server_version_num')";
 
 /// Which transactions of this database are not over, whether or not they have written yet, and what the time was before this
 /// was looked at. Reads no table, and needs no privilege; without `pg_read_all_stats` others' start is not told.
@@ -60,6 +64,8 @@ const WITHOUT_VALUES: [&str; 9] = ["08", "25", "40", "53", "54", "55", "57", "58
 pub(super) struct Snapshot {
     connection: PgConnection,
     moment: Option<Moment>,
+    /// Of the server: 150018 is 15.18. 0 if it does not tell.
+    version: u32,
     /// What the columns of a SELECT are, once that is known.
     kinds: HashMap<String, Vec<Kind>>,
 }
@@ -74,9 +80,10 @@ impl Snapshot {
         let mut connection = connected.map_err(|error| not_connected(database, server.clone(), local, error))?;
         // Whatever begins between this and the snapshot began after `now`. A server that does not tell can still be read.
         let running = sqlx::raw_sql(RUNNING).fetch_all(&mut connection).await.unwrap_or_default();
-        let begun = sqlx::raw_sql(BEGIN).execute(&mut connection).await;
-        begun.map_err(|error| SourceError::Session { database, server, source: error.into() })?;
-        Ok(Self { connection, moment: moment(&running), kinds: HashMap::new() })
+        let begun = sqlx::raw_sql(BEGIN).fetch_one(&mut connection).await;
+        let begun = begun.map_err(|error| SourceError::Session { database, server, source: error.into() })?;
+        let version = text(&begun, 0).and_then(|version| version.parse().ok()).unwrap_or_default();
+        Ok(Self { connection, moment: moment(&running), version, kinds: HashMap::new() })
     }
 
     pub(super) fn moment(&self) -> Option<Moment> {
@@ -143,16 +150,22 @@ impl Snapshot {
     ) -> BoxStream<'s, Result<Record, SourceError>> {
         let Some(kinds) = self.kinds.get(select).cloned() else { return self.records(select, columns, blanks) };
         let failed = |error| not_read("give all its records", error);
-        let copy = format!("COPY (\n{select}\n) TO STDOUT");
+        let binary = self.version >= BINARY_SINCE && kinds.iter().all(|kind| kind.is_read_as_binary());
+        let format = if binary { "binary" } else { "text" };
+        let copy = format!("COPY (\n{select}\n) TO STDOUT (FORMAT {format})");
         let connection = &mut self.connection;
         let lines = stream::once(async move { connection.copy_out_raw(&copy).await }).try_flatten();
-        let records = lines.map(move |line| {
-            let line = line.map_err(failed)?;
+        let records = lines.try_filter_map(move |line| {
             let mut record = blanks.record(&columns);
-            push_copied(&mut record, &line, &kinds);
-            Ok(record)
+            future::ready(match binary {
+                true => push_binary(&mut record, &line, &kinds).map(|is_record| is_record.then_some(record)),
+                false => {
+                    push_copied(&mut record, &line, &kinds);
+                    Ok(Some(record))
+                }
+            })
         });
-        records.boxed()
+        records.map_err(failed).boxed()
     }
 
     pub(super) async fn close(self) {
@@ -171,6 +184,88 @@ fn push_copied(record: &mut Record, line: &[u8], kinds: &[Kind]) {
             _ => record.push(of_bytes(value, *kind)),
         }
     }
+}
+
+/// The first version whose binary copies say what the texts do: those before may have timestamps that are no whole microseconds, and
+/// write numbers with fewer digits than they have.
+const BINARY_SINCE: u32 = 120_000;
+
+/// The days from 1970 to 2000, from where PostgreSQL counts.
+const YEAR_2000: i64 = 10_957;
+const DAY: i64 = 86_400_000_000;
+
+/// What a binary copy begins with, before the flags and an extension, which has a length.
+const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
+
+/// Takes the cells of a message of a binary copy: a tuple, before which the first one has a header, or what ends it. Returns
+/// whether it is a tuple.
+fn push_binary(record: &mut Record, message: &[u8], kinds: &[Kind]) -> Result<bool, sqlx::Error> {
+    let mut read = || -> Option<bool> {
+        let mut rest = message;
+        if let Some(header) = message.strip_prefix(SIGNATURE) {
+            let (_flags, header) = header.split_first_chunk::<4>()?;
+            let (extension, header) = header.split_first_chunk()?;
+            rest = header.get(usize::try_from(u32::from_be_bytes(*extension)).ok()?..)?;
+        }
+        if rest.is_empty() {
+            return Some(false);
+        }
+        let (fields, mut rest) = rest.split_first_chunk()?;
+        match usize::try_from(i16::from_be_bytes(*fields)) {
+            Ok(fields) if fields == kinds.len() => {}
+            Ok(_) => return None,
+            Err(_) => return rest.is_empty().then_some(false),
+        }
+        for kind in kinds {
+            let (length, after) = rest.split_first_chunk()?;
+            rest = after;
+            // Only NULL has no length.
+            let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+                record.push(Cell::Null);
+                continue;
+            };
+            let (value, after) = rest.split_at_checked(length)?;
+            rest = after;
+            record.push(match (kind, value) {
+                (Kind::Boolean, [flag]) => Cell::Boolean(*flag != 0),
+                (Kind::Integer, [a, b]) => Cell::Integer(i16::from_be_bytes([*a, *b]).into()),
+                (Kind::Integer, [a, b, c, d]) => Cell::Integer(i32::from_be_bytes([*a, *b, *c, *d]).into()),
+                (Kind::Integer, value) => Cell::Integer(i64::from_be_bytes(value.try_into().ok()?)),
+                (Kind::Timestamp { zoned }, value) => match i64::from_be_bytes(value.try_into().ok()?) {
+                    i64::MAX => Cell::Text("infinity"),
+                    i64::MIN => Cell::Text("-infinity"),
+                    since_2000 => {
+                        let microseconds = since_2000.checked_add(YEAR_2000 * DAY)?;
+                        Cell::Timestamp(Timestamp { microseconds, zoned: *zoned })
+                    }
+                },
+                (Kind::Date, value) => match i32::from_be_bytes(value.try_into().ok()?) {
+                    i32::MAX => Cell::Text("infinity"),
+                    i32::MIN => Cell::Text("-infinity"),
+                    since_2000 => {
+                        record.push(Cell::Text(&date(YEAR_2000 + i64::from(since_2000))));
+                        continue;
+                    }
+                },
+                (Kind::Double, value) => match f64::from_be_bytes(value.try_into().ok()?) {
+                    number if number.is_nan() => Cell::Text("NaN"),
+                    f64::INFINITY => Cell::Text("Infinity"),
+                    f64::NEG_INFINITY => Cell::Text("-Infinity"),
+                    number => Cell::Real(number),
+                },
+                (Kind::Uuid, value) => {
+                    let mut text = Uuid::encode_buffer();
+                    let uuid = Uuid::from_slice(value).ok()?;
+                    record.push(Cell::Text(uuid.as_hyphenated().encode_lower(&mut text)));
+                    continue;
+                }
+                (Kind::Text, value) => of_bytes(value, *kind),
+                (Kind::Boolean | Kind::Real | Kind::Other, _) => return None,
+            });
+        }
+        rest.is_empty().then_some(true)
+    };
+    read().ok_or_else(|| sqlx::Error::Protocol("a binary copy is not as its format says".to_owned()))
 }
 
 /// A value as it was before PostgreSQL copied it out, which writes a backslash before what is no text of a line.
@@ -193,12 +288,16 @@ fn unescaped(value: &[u8]) -> Vec<u8> {
     iter::from_fn(next).collect()
 }
 
-/// What the rows of [`RUNNING`] say, unless this is a standby: transactions run on its primary.
-fn moment(rows: &[PgRow]) -> Option<Moment> {
-    let text = |row: &PgRow, column: usize| match cell(&row.try_get_raw(column).ok()?, Kind::Other) {
+/// The text at a position.
+fn text(row: &PgRow, column: usize) -> Option<String> {
+    match cell(&row.try_get_raw(column).ok()?, Kind::Other) {
         Cell::Text(text) => Some(text.to_owned()),
         _ => None,
-    };
+    }
+}
+
+/// What the rows of [`RUNNING`] say, unless this is a standby: transactions run on its primary.
+fn moment(rows: &[PgRow]) -> Option<Moment> {
     let first = rows.first()?;
     if cell(&first.try_get_raw(0).ok()?, Kind::Boolean) != Cell::Boolean(false) {
         return None;
@@ -242,7 +341,15 @@ fn family(type_name: &str) -> Family {
 enum Kind {
     Boolean,
     Integer,
+    /// Of half the digits.
     Real,
+    Double,
+    Date,
+    Timestamp {
+        zoned: bool,
+    },
+    Uuid,
+    Text,
     Other,
 }
 
@@ -251,9 +358,20 @@ impl Kind {
         match type_info.name() {
             "BOOL" => Self::Boolean,
             "INT2" | "INT4" | "INT8" => Self::Integer,
-            "FLOAT4" | "FLOAT8" => Self::Real,
+            "FLOAT4" => Self::Real,
+            "FLOAT8" => Self::Double,
+            "DATE" => Self::Date,
+            "UUID" => Self::Uuid,
+            "TIMESTAMP" => Self::Timestamp { zoned: false },
+            "TIMESTAMPTZ" => Self::Timestamp { zoned: true },
+            "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "JSON" => Self::Text,
             _ => Self::Other,
         }
+    }
+
+    /// Whether it is read as PostgreSQL sends it in binary, and not as text.
+    fn is_read_as_binary(self) -> bool {
+        !matches!(self, Self::Real | Self::Other)
     }
 }
 
@@ -275,8 +393,8 @@ fn of_bytes(bytes: &[u8], kind: Kind) -> Cell<'_> {
             _ => None,
         },
         Kind::Integer => text.parse().ok().map(Cell::Integer),
-        Kind::Real => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Cell::Real),
-        Kind::Other => None,
+        Kind::Real | Kind::Double => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Cell::Real),
+        Kind::Date | Kind::Timestamp { .. } | Kind::Uuid | Kind::Text | Kind::Other => None,
     };
     typed.unwrap_or(Cell::Text(text))
 }
@@ -313,5 +431,37 @@ mod tests {
             Cell::Bytes(&[0xff]),
         ];
         assert_eq!(record.cells().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_binary_copy_is_read_as_far_as_it_is_one() {
+        let columns: Arc<[String]> = ["n", "text", "at"].map(str::to_owned).into();
+        let kinds = [Kind::Integer, Kind::Text, Kind::Timestamp { zoned: true }];
+        let read = |message: &[u8]| {
+            let mut record = Record::new(columns.clone());
+            push_binary(&mut record, message, &kinds).ok().map(|is_record| is_record.then_some(record))
+        };
+        let header = [SIGNATURE, &[0; 4], &[0, 0, 0, 2], b"xx"].concat();
+        let tuple =
+            [&[0, 3][..], &[0, 0, 0, 2, 0xff, 0xfe], &[0, 0, 0, 1, 0xff], &[0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1]]
+                .concat();
+        let at = Timestamp { microseconds: 946_684_800_000_001, zoned: true };
+        let expected = [Cell::Integer(-2), Cell::Bytes(&[0xff]), Cell::Timestamp(at)];
+        for message in [&tuple, &[header.as_slice(), &tuple].concat()] {
+            assert_eq!(read(message).unwrap().unwrap().cells().collect::<Vec<_>>(), expected);
+        }
+        let end = [0xff; 2];
+        for message in [&header, end.as_slice(), &[header.as_slice(), &end].concat()] {
+            assert_eq!(read(message), Some(None));
+        }
+        let nothing = [&[0, 3][..], &[0xff; 12]].concat();
+        assert!(read(&nothing).unwrap().unwrap().cells().all(|cell| cell == Cell::Null));
+        for cut in 1..tuple.len() {
+            assert_eq!(read(&tuple[..cut]), None, "{cut}");
+        }
+        assert_eq!(read(&[tuple.as_slice(), &[0]].concat()), None, "there is more");
+        assert_eq!(read(&[&[0, 4], &tuple[2..]].concat()), None, "there is another column");
+        assert_eq!(read(&[&end[..], &[0]].concat()), None, "there is more after the end");
+        assert_eq!(read(&[&tuple[..5], &[3, 0], &tuple[6..]].concat()), None, "no number has three bytes");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use arrow::compute::kernels::cast_utils::string_to_datetime;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use shared::{activity::Clock, contribution::MAX_ID_BYTES};
@@ -79,6 +78,7 @@ impl<'a> Field<'a> {
             None => match record.at(position) {
                 Cell::Boolean(flag) => Cow::Borrowed(if flag { "true" } else { "false" }),
                 Cell::Real(number) => Cow::Owned(number.to_string()),
+                Cell::Timestamp(at) => Cow::Owned(at.to_string()),
                 Cell::Bytes(_) => return Err(self.problem("unreadable", "it is not UTF-8 text")),
                 Cell::Null | Cell::Integer(_) | Cell::Text(_) => return Ok(None),
             },
@@ -144,11 +144,11 @@ impl<'a> Field<'a> {
 
     /// What is expected, and what was found instead; never a value.
     fn unreadable(&self, mapping: &ColumnMapping, cell: Cell<'_>) -> Box<Problem> {
+        const WITH_COLON: &str = " with `:` in it, as times and intervals have";
         let kind = if self.name.ends_with("_seconds") { FieldKind::Seconds } else { FieldKind::Instant };
         let shape = match cell {
-            Cell::Text(text) if kind == FieldKind::Seconds && text.contains(':') => {
-                " with `:` in it, as times and intervals have"
-            }
+            Cell::Timestamp(_) if kind == FieldKind::Seconds => WITH_COLON,
+            Cell::Text(text) if kind == FieldKind::Seconds && text.contains(':') => WITH_COLON,
             Cell::Text(text) if text.starts_with("0000-00-00") => {
                 " of the day 0000-00-00, which MySQL has for none; let the SELECT give NULL instead"
             }
@@ -204,8 +204,19 @@ impl<'a> Field<'a> {
         };
         let format = mapping.format.as_ref().unwrap_or(&InstantFormat::Rfc3339);
         let unreadable = || self.unreadable(mapping, cell);
-        let text = if let Cell::Text(text) = cell { without_mark(text).trim() } else { "" };
+        let text = || match cell {
+            Cell::Text(text) => Cow::Borrowed(without_mark(text).trim()),
+            Cell::Timestamp(at) => Cow::Owned(at.to_string()),
+            Cell::Null | Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_) => Cow::Borrowed(""),
+        };
         let (instant, clock) = match (format, cell) {
+            (InstantFormat::Rfc3339, Cell::Timestamp(at)) if at.zoned => {
+                (at.utc().ok_or_else(unreadable)?, Clock::Exact)
+            }
+            (InstantFormat::Iso, Cell::Timestamp(at)) if !at.zoned => {
+                let naive = at.utc().ok_or_else(unreadable)?.naive_utc();
+                (in_zone(naive, zone, field)?, Clock::Exact)
+            }
             (InstantFormat::Unix(unit), Cell::Integer(count)) => {
                 let nanoseconds = i128::from(count) * i128::from(*unit);
                 let microseconds = i64::try_from(nanoseconds.div_euclid(1_000)).map_err(|_| unreadable())?;
@@ -215,27 +226,29 @@ impl<'a> Field<'a> {
             | (_, Cell::Null | Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_)) => {
                 return Err(unreadable());
             }
-            (InstantFormat::Rfc3339, Cell::Text(_)) => (rfc3339(text).ok_or_else(unreadable)?, Clock::Exact),
-            (InstantFormat::Iso, Cell::Text(_)) => {
-                let naive = iso(text).ok_or_else(unreadable)?;
+            (InstantFormat::Rfc3339, Cell::Text(_) | Cell::Timestamp(_)) => {
+                (rfc3339(&text()).ok_or_else(unreadable)?, Clock::Exact)
+            }
+            (InstantFormat::Iso, Cell::Text(_) | Cell::Timestamp(_)) => {
+                let naive = iso(&text()).ok_or_else(unreadable)?;
                 (in_zone(naive, zone, field)?, Clock::Exact)
             }
-            (InstantFormat::Date, Cell::Text(_)) => {
-                let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| unreadable())?;
+            (InstantFormat::Date, Cell::Text(_) | Cell::Timestamp(_)) => {
+                let day = NaiveDate::parse_from_str(&text(), "%Y-%m-%d").map_err(|_| unreadable())?;
                 match self.minutes(record, place)? {
                     Some(minutes) => (in_zone(day.and_time(NaiveTime::MIN) + minutes, zone, field)?, Clock::Exact),
                     None => (start_of_day(day, zone, field)?, Clock::Day),
                 }
             }
-            (InstantFormat::Pattern { pattern, precision: Precision::Offset }, Cell::Text(_)) => {
-                (DateTime::parse_from_str(text, pattern).map_err(|_| unreadable())?.to_utc(), Clock::Exact)
+            (InstantFormat::Pattern { pattern, precision: Precision::Offset }, Cell::Text(_) | Cell::Timestamp(_)) => {
+                (DateTime::parse_from_str(&text(), pattern).map_err(|_| unreadable())?.to_utc(), Clock::Exact)
             }
-            (InstantFormat::Pattern { pattern, precision: Precision::Time }, Cell::Text(_)) => {
-                let naive = NaiveDateTime::parse_from_str(text, pattern).map_err(|_| unreadable())?;
+            (InstantFormat::Pattern { pattern, precision: Precision::Time }, Cell::Text(_) | Cell::Timestamp(_)) => {
+                let naive = NaiveDateTime::parse_from_str(&text(), pattern).map_err(|_| unreadable())?;
                 (in_zone(naive, zone, field)?, Clock::Exact)
             }
-            (InstantFormat::Pattern { pattern, precision: Precision::Day }, Cell::Text(_)) => {
-                let day = NaiveDate::parse_from_str(text, pattern).map_err(|_| unreadable())?;
+            (InstantFormat::Pattern { pattern, precision: Precision::Day }, Cell::Text(_) | Cell::Timestamp(_)) => {
+                let day = NaiveDate::parse_from_str(&text(), pattern).map_err(|_| unreadable())?;
                 (start_of_day(day, zone, field)?, Clock::Day)
             }
         };
@@ -300,7 +313,7 @@ fn says_nothing(cell: Cell<'_>) -> bool {
     match cell {
         Cell::Null => true,
         Cell::Text(text) => without_mark(text).is_empty(),
-        Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) | Cell::Bytes(_) => false,
+        Cell::Boolean(_) | Cell::Integer(_) | Cell::Real(_) | Cell::Timestamp(_) | Cell::Bytes(_) => false,
     }
 }
 
@@ -352,26 +365,16 @@ fn interval(text: &str) -> Option<i128> {
     Some(nanoseconds)
 }
 
-/// PostgreSQL writes a space for the `T`, which RFC 3339 allows, and an offset of whole hours as `+00`, which it does not. That is
-/// most instants of most sources, so Arrow reads them, which takes a quarter of the time.
+/// A space may stand for the `T`, which RFC 3339 allows, and an offset may be of whole hours, `+02`, which it does not, and which is
+/// how PostgreSQL writes it.
 fn rfc3339(text: &str) -> Option<DateTime<Utc>> {
     let whole_hours = text.len() > "2026-08-03".len()
         && matches!(text.as_bytes(), [.., b'+' | b'-', tens, ones] if tens.is_ascii_digit() && ones.is_ascii_digit());
-    let instant = match text.strip_suffix("+00") {
-        Some(utc) if is_date_and_time(utc) => return string_to_datetime(&Utc, utc).ok(),
-        _ if whole_hours => DateTime::parse_from_rfc3339(&[text, ":00"].concat()),
-        _ => DateTime::parse_from_rfc3339(text),
+    let instant = match whole_hours {
+        true => DateTime::parse_from_rfc3339(&[text, ":00"].concat()),
+        false => DateTime::parse_from_rfc3339(text),
     };
     instant.ok().map(|instant| instant.to_utc())
-}
-
-/// Whether a text is as long as a date and a time with seconds, or has a fraction after them: Arrow would read less.
-fn is_date_and_time(text: &str) -> bool {
-    let fraction = text.get("2026-08-03T08:00:00".len()..);
-    fraction.is_some_and(|fraction| match fraction.strip_prefix('.') {
-        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_digit()),
-        None => fraction.is_empty(),
-    })
 }
 
 fn iso(text: &str) -> Option<NaiveDateTime> {

@@ -1,0 +1,177 @@
+//! A date and a time of day, as PostgreSQL has them.
+
+use std::fmt::{self, Display, Formatter};
+
+use arrow::compute::kernels::cast_utils::string_to_datetime;
+use chrono::{DateTime, Utc};
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+
+/// What PostgreSQL writes as `2026-08-03 08:00:00.25` or, of a type with a time zone, as `2026-08-03 08:00:00.25+00`, where its
+/// session is in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timestamp {
+    /// Since 1970, by its own clock.
+    pub microseconds: i64,
+    /// Whether its clock is that of UTC.
+    pub zoned: bool,
+}
+
+/// What a year of the calendar looks like, in which texts are dates that others read, too.
+const USUAL: [i64; 2] = [-62_135_596_800 * SECOND, 253_402_300_800 * SECOND];
+
+impl Timestamp {
+    /// The text, if it is one that PostgreSQL would write of a usual one.
+    pub fn read(text: &str) -> Option<Self> {
+        // Most texts are none, and end here.
+        let [_, _, _, _, b'-', _, _, b'-', _, _, b' ', _, _, b':', _, _, b':', _, _, ..] = text.as_bytes() else {
+            return None;
+        };
+        let (clock, zoned) = text.strip_suffix("+00").map_or((text, false), |clock| (clock, true));
+        let microseconds = string_to_datetime(&Utc, clock).ok()?.timestamp_micros();
+        let read = Self { microseconds, zoned };
+        let mut written = Vec::with_capacity(text.len());
+        read.write(&mut written);
+        (read.is_usual() && written == text.as_bytes()).then_some(read)
+    }
+
+    /// Whether it lies in the years 1 to 9999, which are written with four digits.
+    pub fn is_usual(self) -> bool {
+        (USUAL[0]..USUAL[1]).contains(&self.microseconds)
+    }
+
+    /// The instant, if its clock is that of UTC; or else what its clock says, as if it were.
+    pub fn utc(self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_micros(self.microseconds)
+    }
+
+    /// Appends the text.
+    pub fn write(self, text: &mut Vec<u8>) {
+        let of_day = self.microseconds.rem_euclid(DAY);
+        let (seconds, mut fraction) = (of_day / SECOND, of_day % SECOND);
+        let before_christ = write_day(self.microseconds.div_euclid(DAY), text);
+        for (before, number) in [(b' ', seconds / 3_600), (b':', seconds / 60 % 60), (b':', seconds % 60)] {
+            text.push(before);
+            text.extend_from_slice(&two_digits(number));
+        }
+        if fraction > 0 {
+            text.push(b'.');
+        }
+        while fraction > 0 {
+            fraction *= 10;
+            text.push(b'0' + (fraction / SECOND) as u8);
+            fraction %= SECOND;
+        }
+        if self.zoned {
+            text.extend_from_slice(b"+00");
+        }
+        text.extend_from_slice(before_christ);
+    }
+}
+
+/// The text of a day, which is counted from 1970.
+pub fn date(day: i64) -> String {
+    let mut text = Vec::new();
+    let before_christ = write_day(day, &mut text);
+    text.extend_from_slice(before_christ);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Appends a day, and returns what stands at the very end of a text with it.
+fn write_day(day: i64, text: &mut Vec<u8>) -> &'static [u8] {
+    let (year, month, day) = civil(day);
+    // There is no year 0.
+    let (counted, before_christ): (_, &[u8]) = if year > 0 { (year, b"") } else { (1 - year, b" BC") };
+    if counted > 9_999 {
+        text.extend_from_slice(itoa::Buffer::new().format(counted / 10_000).as_bytes());
+    }
+    for number in [counted / 100 % 100, counted % 100] {
+        text.extend_from_slice(&two_digits(number));
+    }
+    for number in [month, day] {
+        text.push(b'-');
+        text.extend_from_slice(&two_digits(number));
+    }
+    before_christ
+}
+
+fn two_digits(number: i64) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
+}
+
+impl Display for Timestamp {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::new();
+        self.write(&mut text);
+        formatter.write_str(&String::from_utf8_lossy(&text))
+    }
+}
+
+/// Year, month and day of a day counted from 1970, in the Gregorian calendar before it was introduced, too. PostgreSQL's reach
+/// further than those of chrono. Counted in eras of 400 years, which begin in March, so that a leap day is the last of its year.
+fn civil(day: i64) -> (i64, i64, i64) {
+    let since_march_of_year_0 = day + 719_468;
+    let (era, of_era) = (since_march_of_year_0.div_euclid(146_097), since_march_of_year_0.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let months_since_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * months_since_march + 2) / 5 + 1;
+    let month = if months_since_march < 10 { months_since_march + 3 } else { months_since_march - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_a_timestamp_only_if_it_is_how_postgresql_writes_it() {
+        let micros = |text: &str| Timestamp::read(text).map(|at| (at.microseconds, at.zoned));
+        assert_eq!(micros("1970-01-01 00:00:00+00"), Some((0, true)));
+        assert_eq!(micros("1970-01-01 00:00:00.000001"), Some((1, false)));
+        assert_eq!(micros("1969-12-31 23:59:59.5+00"), Some((-500_000, true)));
+        assert_eq!(micros("2024-02-29 23:59:59"), Some((1_709_251_199_000_000, false)));
+        for usual in ["0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"] {
+            assert_eq!(Timestamp::read(usual).map(|at| at.to_string()).as_deref(), Some(usual));
+        }
+        let others = [
+            "",
+            "2026-08-03",
+            "2026-08-03T08:00:00",
+            "2026-08-03 08:00:00Z",
+            "2026-08-03 08:00:00+02",
+            "2026-08-03 08:00:00+00:00",
+            "2026-08-03 08:00:00-00",
+            "2026-08-03 08:00:00 ",
+            "2026-08-03 08:00:00.50",
+            "2026-08-03 08:00:00.",
+            "2026-08-03 08:00:00.0",
+            "2026-08-03 08:00:00.1234567",
+            "2026-02-30 08:00:00",
+            "2026-08-03 24:00:00",
+            "2026-08-03 08:00:60",
+            "0000-01-01 00:00:00",
+            "20260-08-03 08:00:00",
+            "2026-08-03 08:00:00 BC",
+            "２026-08-03 08:00:00",
+        ];
+        for other in others {
+            assert_eq!(Timestamp::read(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn every_day_is_the_day_after_the_one_before_it() {
+        // As chrono has them; 0000 is the year before 1.
+        let mut day = chrono::NaiveDate::from_ymd_opt(-10, 1, 1).unwrap();
+        let since_1970 = day.signed_duration_since(chrono::NaiveDate::default()).num_days();
+        for count in since_1970..since_1970 + 1_000_000 {
+            let (year, month, of_month) = civil(count);
+            use chrono::Datelike;
+            let expected = (i64::from(day.year()), i64::from(day.month()), i64::from(day.day()));
+            assert_eq!((year, month, of_month), expected);
+            day = day.succ_opt().unwrap();
+        }
+    }
+}
