@@ -95,9 +95,7 @@ pub fn seal_days(
         columns = columns.or_else(|| placed.columns.clone());
         used(placed);
     }
-    let (owners, positions) = claims.settle()?;
-    emit(Output::Read { repeated: owners.repeated, positions })?;
-    write_sorted(footer, &columns.unwrap_or_default(), translator, sorter.sorted()?, owners, emit)
+    write_sorted(footer, &columns.unwrap_or_default(), translator, sorter, claims, emit)
 }
 
 /// The file of a day that has no rows any more.
@@ -121,24 +119,29 @@ enum Step {
     DayIsOver,
 }
 
-/// Seals the days of what is sorted, records of these columns among it: the next rows are merged, and those before them made into
-/// columns of a file, while the last ones are compressed.
+/// Seals the days of what is placed, records of these columns among it: the next rows are merged, and those before them made into
+/// columns of a file, while the last ones are compressed. Before the first ones are, it is settled who has which key.
 fn write_sorted(
     footer: &BTreeMap<String, String>,
     columns: &Arc<[String]>,
     translator: &ActivityTranslator<'_>,
-    sorted: Sorted,
-    owners: Owners,
+    sorter: Sorter,
+    claims: Claims,
     emit: impl Fn(Output) -> Result<(), DaysError> + Sync,
 ) -> Result<(), DaysError> {
     let blanks = &Blanks::default();
     thread::scope(|scope| {
         let ((to_gatherer, rows), (to_writer, steps)) = (sync_channel(1), sync_channel(1));
         let (emit, joined) = (&emit, |_| DaysError::Panicked);
-        let batches = Batches { owners, to_writer, emit, day: None, waiting: Waiting::default() };
         let writer = scope.spawn(move || write_days(footer, steps.into_iter(), emit));
-        let gatherer = scope.spawn(move || gather(translator, rows.into_iter(), blanks, batches));
-        let merged = merge(sorted, columns, blanks, &to_gatherer);
+        let gatherer = scope.spawn(move || {
+            let (owners, positions) = claims.settle()?;
+            emit(Output::Read { repeated: owners.repeated, positions })?;
+            let batches = Batches { owners, to_writer, emit, day: None, waiting: Waiting::default() };
+            gather(translator, rows.into_iter(), blanks, batches)
+        });
+        let merged =
+            sorter.sorted().map_err(DaysError::from).and_then(|sorted| merge(sorted, columns, blanks, &to_gatherer));
         drop(to_gatherer);
         let ended = [writer.join().map_err(joined)?, gatherer.join().map_err(joined)?, merged];
         // Whoever was stopped by another does not know why.
@@ -475,17 +478,15 @@ mod tests {
         }
         placed.rows.iter().for_each(|row| sorter.add(row).unwrap());
         sorter.add(&[0xff; 3]).unwrap();
-        let owners = Claims::default().settle().unwrap().0;
         let days = Mutex::new(Vec::new());
         let rules = rules();
         let translator = rules.activities().unwrap();
-        let sealed =
-            write_sorted(&BTreeMap::new(), &[].into(), &translator, sorter.sorted().unwrap(), owners, |output| {
-                if let Output::Day { day, .. } = output {
-                    days.lock().unwrap().push(day.to_string());
-                }
-                Ok(())
-            });
+        let sealed = write_sorted(&BTreeMap::new(), &[].into(), &translator, sorter, Claims::default(), |output| {
+            if let Output::Day { day, .. } = output {
+                days.lock().unwrap().push(day.to_string());
+            }
+            Ok(())
+        });
         assert!(matches!(sealed, Err(DaysError::Sort(_))), "{sealed:?}");
         assert_eq!(days.into_inner().unwrap(), ["2026-03-02"], "the second day may have had more rows");
     }

@@ -48,13 +48,11 @@ impl Timestamp {
 
     /// Appends the text.
     pub fn write(self, text: &mut Vec<u8>) {
-        let of_day = self.microseconds.rem_euclid(DAY);
-        let (seconds, mut fraction) = (of_day / SECOND, of_day % SECOND);
         let before_christ = write_day(self.microseconds.div_euclid(DAY), text);
-        for (before, number) in [(b' ', seconds / 3_600), (b':', seconds / 60 % 60), (b':', seconds % 60)] {
-            text.push(before);
-            text.extend_from_slice(&two_digits(number));
-        }
+        let of_day = self.microseconds.rem_euclid(DAY);
+        let (second, mut fraction) = ((of_day / SECOND) as u32, of_day % SECOND);
+        let [h, m, s] = [second / 3_600, second / 60 % 60, second % 60].map(two_digits);
+        text.extend_from_slice(&[b' ', h[0], h[1], b':', m[0], m[1], b':', s[0], s[1]]);
         if fraction > 0 {
             text.push(b'.');
         }
@@ -83,20 +81,17 @@ fn write_day(day: i64, text: &mut Vec<u8>) -> &'static [u8] {
     let (year, month, day) = civil(day);
     // There is no year 0.
     let (counted, before_christ): (_, &[u8]) = if year > 0 { (year, b"") } else { (1 - year, b" BC") };
+    let counted = counted.unsigned_abs();
     if counted > 9_999 {
         text.extend_from_slice(itoa::Buffer::new().format(counted / 10_000).as_bytes());
     }
-    for number in [counted / 100 % 100, counted % 100] {
-        text.extend_from_slice(&two_digits(number));
-    }
-    for number in [month, day] {
-        text.push(b'-');
-        text.extend_from_slice(&two_digits(number));
-    }
+    let [century, year, month, day] = [counted / 100 % 100, counted % 100, month, day].map(two_digits);
+    text.extend_from_slice(&[century[0], century[1], year[0], year[1]]);
+    text.extend_from_slice(&[b'-', month[0], month[1], b'-', day[0], day[1]]);
     before_christ
 }
 
-fn two_digits(number: i64) -> [u8; 2] {
+fn two_digits(number: u32) -> [u8; 2] {
     [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
@@ -109,16 +104,21 @@ impl Display for Timestamp {
 }
 
 /// Year, month and day of a day counted from 1970, in the Gregorian calendar before it was introduced, too. PostgreSQL's reach
-/// further than those of chrono. Counted in eras of 400 years, which begin in March, so that a leap day is the last of its year.
-fn civil(day: i64) -> (i64, i64, i64) {
-    let since_march_of_year_0 = day + 719_468;
-    let (era, of_era) = (since_march_of_year_0.div_euclid(146_097), since_march_of_year_0.rem_euclid(146_097));
+/// further than those of chrono: from 4713 before Christ to five million after. Counted in eras of 400 years, which begin in March,
+/// so that a leap day is the last of its year.
+fn civil(day: i64) -> (i32, u32, u32) {
+    const DAYS_OF_ERA: u32 = 146_097;
+    const ERAS_BEFORE_CHRIST: u32 = 12;
+    const FROM_MARCH_OF_YEAR_0: u32 = 719_468;
+    let since_first = (day + i64::from(FROM_MARCH_OF_YEAR_0 + ERAS_BEFORE_CHRIST * DAYS_OF_ERA)) as u32;
+    let (era, of_era) = (since_first / DAYS_OF_ERA, since_first % DAYS_OF_ERA);
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let months_since_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * months_since_march + 2) / 5 + 1;
     let month = if months_since_march < 10 { months_since_march + 3 } else { months_since_march - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+    let year = (era * 400 + year_of_era + u32::from(month <= 2)) as i32 - (ERAS_BEFORE_CHRIST * 400) as i32;
+    (year, month, day)
 }
 
 #[cfg(test)]
@@ -169,8 +169,7 @@ mod tests {
         for count in since_1970..since_1970 + 1_000_000 {
             let (year, month, of_month) = civil(count);
             use chrono::Datelike;
-            let expected = (i64::from(day.year()), i64::from(day.month()), i64::from(day.day()));
-            assert_eq!((year, month, of_month), expected);
+            assert_eq!((year, month, of_month), (day.year(), day.month(), day.day()));
             day = day.succ_opt().unwrap();
         }
     }
