@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    mem,
     sync::{
         Arc,
         mpsc::{SyncSender, sync_channel},
@@ -22,8 +21,8 @@ use crate::{
     keys::{Claims, Owners},
     placed::{Placed, Written},
     positions::Positions,
-    sort::{Items, SortError, Sorted, Sorter},
-    source::{Blanks, JsonNames},
+    sort::{SortError, Sorted, Sorter},
+    source::{JsonNames, Record},
     translate::{ActivityTranslator, Rejected, Translated},
 };
 
@@ -32,9 +31,8 @@ const BATCH: usize = 4_096;
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes of activities that are sorted in memory at a time.
 const SORTED_IN_MEMORY: usize = 16 * 1024 * 1024;
-/// Activities that are merged at a time, and the bytes of them, whichever is reached first.
-const MERGED: usize = 512;
-const MERGED_BYTES: usize = 512 * 1024;
+/// How long the JSON of a record is, as a rule, at most.
+const USUAL_JSON: usize = 64 * 1024;
 
 /// The days could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +47,7 @@ pub enum DaysError {
     /// Nobody wants the result any more.
     #[error("the run was stopped")]
     Stopped,
-    /// One of the threads that write files panicked.
+    /// A thread beside the one that makes the days panicked.
     #[error("writing the days panicked")]
     Panicked,
 }
@@ -103,14 +101,6 @@ pub fn empty_day(footer: &BTreeMap<String, String>) -> Result<Sealed, ParquetErr
     Writer::new(SCHEMA.clone(), footer)?.finish()
 }
 
-/// What the thread that merges tells the one that makes columns.
-enum Merged {
-    /// The next rows with their days, and of each that is a record its JSON.
-    Rows(Vec<(LocalDay, Written)>, Items),
-    /// No more rows come. If this is never said, merging failed.
-    End,
-}
-
 /// What the thread that makes columns tells the one that writes files.
 enum Step {
     /// The next rows of a day.
@@ -119,8 +109,8 @@ enum Step {
     DayIsOver,
 }
 
-/// Seals the days of what is placed, records of these columns among it: the next rows are merged, and those before them made into
-/// columns of a file, while the last ones are compressed. Before the first ones are, it is settled who has which key.
+/// Seals the days of what is placed, records of these columns among it: the next rows become columns of a file while the last ones
+/// are compressed.
 fn write_sorted(
     footer: &BTreeMap<String, String>,
     columns: &Arc<[String]>,
@@ -129,83 +119,50 @@ fn write_sorted(
     claims: Claims,
     emit: impl Fn(Output) -> Result<(), DaysError> + Sync,
 ) -> Result<(), DaysError> {
-    let blanks = &Blanks::default();
     thread::scope(|scope| {
-        let ((to_gatherer, rows), (to_writer, steps)) = (sync_channel(1), sync_channel(1));
-        let (emit, joined) = (&emit, |_| DaysError::Panicked);
+        let settling = scope.spawn(|| claims.settle());
+        let sorted = sorter.sorted()?;
+        let (owners, positions) = settling.join().map_err(|_| DaysError::Panicked)??;
+        emit(Output::Read { repeated: owners.repeated, positions })?;
+        let ((to_writer, steps), emit) = (sync_channel(1), &emit);
         let writer = scope.spawn(move || write_days(footer, steps.into_iter(), emit));
-        let gatherer = scope.spawn(move || {
-            let (owners, positions) = claims.settle()?;
-            emit(Output::Read { repeated: owners.repeated, positions })?;
-            let batches = Batches { owners, to_writer, emit, day: None, waiting: Waiting::default() };
-            gather(translator, rows.into_iter(), blanks, batches)
-        });
-        let merged =
-            sorter.sorted().map_err(DaysError::from).and_then(|sorted| merge(sorted, columns, blanks, &to_gatherer));
-        drop(to_gatherer);
-        let ended = [writer.join().map_err(joined)?, gatherer.join().map_err(joined)?, merged];
-        // Whoever was stopped by another does not know why.
-        let why = ended.into_iter().filter_map(Result::err).min_by_key(|why| matches!(why, DaysError::Stopped));
-        why.map_or(Ok(()), Err)
-    })
-}
-
-/// Hands on what is sorted, and writes the JSON of records, which leaves less for the thread that has most to do.
-fn merge(
-    mut sorted: Sorted,
-    columns: &Arc<[String]>,
-    blanks: &Blanks,
-    to_gatherer: &SyncSender<Merged>,
-) -> Result<(), DaysError> {
-    let send = |merged| to_gatherer.send(merged).map_err(|_| DaysError::Stopped);
-    let names = JsonNames::of(columns);
-    let (mut rows, mut source_rows, mut bytes) = (Vec::with_capacity(MERGED), Items::default(), 0);
-    while let Some(row) = sorted.next()? {
-        bytes += row.len();
-        let (day, written) = Written::read(row, columns, blanks)?;
-        source_rows.push_with(|json| {
-            if let Written::Record(record) = &written {
-                record.write_json(&names, json);
-            }
-            Ok::<_, SortError>(())
-        })?;
-        rows.push((day, written));
-        if rows.len() == MERGED || bytes >= MERGED_BYTES {
-            bytes = 0;
-            let room = Items::with_room_for(&source_rows);
-            let rows = mem::replace(&mut rows, Vec::with_capacity(MERGED));
-            send(Merged::Rows(rows, mem::replace(&mut source_rows, room)))?;
+        let batches = Batches { owners, to_writer, emit, day: None, waiting: Waiting::default() };
+        let gathered = gather(translator, sorted, columns, batches);
+        let written = writer.join().map_err(|_| DaysError::Panicked)?;
+        match gathered {
+            // Whoever was stopped by another does not know why.
+            Err(DaysError::Stopped) => written.and(Err(DaysError::Stopped)),
+            gathered => gathered.and(written),
         }
-    }
-    send(Merged::Rows(rows, source_rows))?;
-    send(Merged::End)
+    })
 }
 
 /// Makes batches of the activities that have their keys.
 fn gather(
     translator: &ActivityTranslator<'_>,
-    merged: impl Iterator<Item = Merged>,
-    blanks: &Blanks,
+    mut sorted: Sorted,
+    columns: &Arc<[String]>,
     mut batches: Batches<'_, impl Fn(Output) -> Result<(), DaysError>>,
 ) -> Result<(), DaysError> {
-    for merged in merged {
-        let Merged::Rows(rows, source_rows) = merged else { return batches.end_day() };
-        for ((day, written), source_row) in rows.iter().zip(source_rows.iter()) {
-            match written {
-                Written::Activity(activity) => batches.put(*day, activity)?,
-                Written::Record(record) => match translator.place(record) {
-                    Translated::Activity(again, mut activity) if again == *day => {
-                        activity.source_row = str::from_utf8(source_row).map_err(SortError::new)?.into();
-                        batches.put(*day, &activity)?;
-                    }
-                    // The same rules read the same record.
-                    _ => return Err(SortError::new("a record reads otherwise than before; please report it").into()),
-                },
-            }
+    let (mut record, names, mut json) = (Record::new(columns.clone()), JsonNames::of(columns), Vec::new());
+    while let Some(row) = sorted.next()? {
+        match Written::read(row, &mut record)? {
+            (day, Written::Activity(activity)) => batches.put(day, &activity)?,
+            (day, Written::Record) => match translator.place(&record) {
+                Translated::Activity(again, mut activity) if again == day => {
+                    json.clear();
+                    // What was unusually long is not kept for ever.
+                    json.shrink_to(USUAL_JSON);
+                    record.write_json(&names, &mut json);
+                    activity.source_row = str::from_utf8(&json).map_err(SortError::new)?.into();
+                    batches.put(day, &activity)?;
+                }
+                // The same rules read the same record.
+                _ => return Err(SortError::new("a record reads otherwise than before; please report it").into()),
+            },
         }
-        blanks.take_back(rows.into_iter().filter_map(|(_, written)| written.into_record()));
     }
-    Err(DaysError::Stopped)
+    batches.end_day()
 }
 
 /// Batches on their way to the thread that writes files; none is of two days.
@@ -468,8 +425,7 @@ mod tests {
     #[test]
     fn a_day_whose_rows_cannot_all_be_read_is_not_sealed() {
         let (mut placed, mut sorter) = (Placed::default(), Sorter::new(1 << 20));
-        // The second day begins with the last of the rows that are merged at a time.
-        for (day, rows) in [("2026-03-02", MERGED - 1), ("2026-03-03", 2)] {
+        for (day, rows) in [("2026-03-02", 2), ("2026-03-03", BATCH + 1)] {
             let started = format!("{day}T08:00:00Z").parse().unwrap();
             for n in 0..rows {
                 let activity = Activity::new(format!("{day} {n}"), "ada", "code", started, 60);

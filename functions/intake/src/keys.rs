@@ -2,6 +2,7 @@
 //! sorted on disk, and only those that come again are kept.
 
 use std::{
+    cmp::Ordering,
     collections::HashMap,
     fs::File,
     io::{self, BufReader, Read, Seek, Write},
@@ -46,6 +47,12 @@ type Claim = [u8; size_of::<Digest>() + size_of::<Place>()];
 /// that it is on; its start.
 pub type Place = [u8; 20];
 
+/// In the order of their bytes; the first eight of them decide, as a rule, and numbers are compared at once.
+fn compare(one: &Claim, other: &Claim) -> Ordering {
+    let beginning = |claim: &Claim| claim.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+    beginning(one).cmp(&beginning(other)).then_with(|| one.cmp(other))
+}
+
 /// A number, so that its bytes are in its order.
 pub fn in_order(number: i64) -> [u8; 8] {
     (number ^ i64::MIN).to_be_bytes()
@@ -73,7 +80,7 @@ impl Claims {
         of_place.copy_from_slice(place);
         self.held.push(claim);
         if self.held.len() == SORTED_IN_MEMORY {
-            self.held.sort_unstable();
+            self.held.sort_unstable_by(compare);
             let mut part = tempfile::tempfile()?;
             part.write_all(self.held.as_flattened())?;
             part.rewind()?;
@@ -112,7 +119,7 @@ impl Claims {
     }
 
     fn in_order(mut self) -> impl Iterator<Item = io::Result<Claim>> {
-        self.held.sort_unstable();
+        self.held.sort_unstable_by(compare);
         let on_disk = self.parts.into_iter().map(|part| {
             let mut part = BufReader::with_capacity(BUFFER, part);
             let next = move |_| {
@@ -124,7 +131,7 @@ impl Claims {
         let in_memory = Box::new(self.held.into_iter().map(Ok));
         // What cannot be read comes first.
         on_disk.chain([in_memory as _]).kmerge_by(|one, other| match (one, other) {
-            (Ok(one), Ok(other)) => one < other,
+            (Ok(one), Ok(other)) => compare(one, other).is_lt(),
             (one, _) => one.is_err(),
         })
     }

@@ -8,7 +8,7 @@ use shared::{activity::Activity, time::LocalDay};
 use crate::{
     keys::{Place, in_order, place},
     sort::{Items, SortError},
-    source::{Blanks, Record, Values},
+    source::{Record, Values},
 };
 
 /// Activities that are handed on at a time, and the bytes of them, whichever is reached first.
@@ -117,39 +117,30 @@ fn write_text(row: &mut Vec<u8>, text: &str) {
 /// An activity that was written, or the record that it is translated from again.
 pub enum Written {
     /// What was [put as a record](Placed::put_record).
-    Record(Record),
+    Record,
     /// What was [put as it is](Placed::put).
     Activity(Box<Activity<'static>>),
 }
 
 impl Written {
-    /// Reads one of [`Placed::rows`], and the day that it was placed on. Records have these columns, and are kept in what is blank.
+    /// Reads one of [`Placed::rows`], and the day that it was placed on. Its record, if it has one, is what `record` says then.
     ///
     /// # Errors
     /// If it is none.
-    pub fn read(row: &[u8], columns: &Arc<[String]>, blanks: &Blanks) -> Result<(LocalDay, Self), SortError> {
-        let parts = || {
+    pub fn read(row: &[u8], record: &mut Record) -> Result<(LocalDay, Self), SortError> {
+        let mut parts = || {
             let (day, _) = row.split_first_chunk()?;
             let day = LocalDay(NaiveDate::from_num_days_from_ce_opt(i32::from_be_bytes(*day))?);
             let (rest, begins) = row.split_last_chunk()?;
             let (kind, packed) = rest.get(u32::from_be_bytes(*begins) as usize..)?.split_first()?;
-            let mut record = blanks.record(columns);
             let written = match (*kind, record.unpack(packed)?) {
-                (RECORD, []) => Self::Record(record),
+                (RECORD, []) => Self::Record,
                 (ACTIVITY, json) => Self::Activity(serde_json::from_slice(json).ok()?),
                 _ => return None,
             };
             Some((day, written))
         };
         parts().ok_or_else(|| SortError::new("a record is damaged"))
-    }
-
-    /// The record, if it is one.
-    pub fn into_record(self) -> Option<Record> {
-        match self {
-            Self::Record(record) => Some(record),
-            Self::Activity(_) => None,
-        }
     }
 }
 

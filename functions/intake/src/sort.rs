@@ -297,11 +297,6 @@ pub struct Items {
 }
 
 impl Items {
-    /// None yet, and room for as many as `others` are, as long as they are: what grows is copied.
-    pub fn with_room_for(others: &Self) -> Self {
-        Self { bytes: Vec::with_capacity(others.bytes.len()), ends: Vec::with_capacity(others.ends.len()) }
-    }
-
     /// Takes one more.
     pub fn push(&mut self, item: &[u8]) {
         self.bytes.extend_from_slice(item);

@@ -2,7 +2,7 @@
 //!
 //! Millions are packed and unpacked once each. A format for any type, read by what is known of types, took twice as long.
 
-use super::{Kept, Timestamp, Values};
+use super::{Kept, Timestamp, USUAL_TEXT, Values};
 
 const NULL: u8 = 0;
 const FALSE: u8 = 1;
@@ -69,6 +69,9 @@ impl Values {
     /// Takes what was packed, and returns what comes after it; `None` if it was damaged.
     pub(super) fn unpack<'p>(&mut self, packed: &'p [u8]) -> Option<&'p [u8]> {
         self.clear();
+        // What was unusually long is not kept for ever.
+        self.text.shrink_to(16 * USUAL_TEXT);
+        self.bytes.shrink_to(16 * USUAL_TEXT);
         let (count, mut rest) = read_length(packed)?;
         let (mut all_text, mut all_bytes) = (0, 0);
         for _ in 0..count {
