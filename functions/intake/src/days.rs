@@ -23,7 +23,7 @@ use crate::{
     positions::Positions,
     sort::{SortError, Sorted, Sorter},
     source::{JsonNames, Record},
-    translate::{ActivityTranslator, Rejected, Translated},
+    translate::{ActivityTranslator, Rejected},
 };
 
 /// Activities that become one batch of a file, and the bytes of text in them, whichever is reached first.
@@ -148,18 +148,18 @@ fn gather(
     while let Some(row) = sorted.next()? {
         match Written::read(row, &mut record)? {
             (day, Written::Activity(activity)) => batches.put(day, &activity)?,
-            (day, Written::Record) => match translator.place(&record) {
-                Translated::Activity(again, mut activity) if again == day => {
-                    json.clear();
-                    // What was unusually long is not kept for ever.
-                    json.shrink_to(USUAL_JSON);
-                    record.write_json(&names, &mut json);
-                    activity.source_row = str::from_utf8(&json).map_err(SortError::new)?.into();
-                    batches.put(day, &activity)?;
-                }
-                // The same rules read the same record.
-                _ => return Err(SortError::new("a record reads otherwise than before; please report it").into()),
-            },
+            (day, Written::Record(found)) => {
+                json.clear();
+                // What was unusually long is not kept for ever.
+                json.shrink_to(USUAL_JSON);
+                record.write_json(&names, &mut json);
+                let source_row = str::from_utf8(&json).map_err(SortError::new)?.into();
+                let Some(activity) = translator.restore(&record, day, &found) else {
+                    // The same rules read the same record.
+                    return Err(SortError::new("a record reads otherwise than before; please report it").into());
+                };
+                batches.put(day, &Activity { source_row, ..activity })?;
+            }
         }
     }
     batches.end_day()
@@ -273,7 +273,7 @@ mod tests {
     use crate::{
         mapping::Mapping,
         source::{Cell, Record},
-        translate::{Dimensions, Rules},
+        translate::{Dimensions, Rules, Translated},
     };
 
     fn rules() -> Rules {
@@ -392,12 +392,12 @@ mod tests {
         let (mut placed, mut expected) = (Placed::default(), Vec::new());
         let records: Vec<Record> = (0..2_000).map(record).collect();
         for record in &records {
-            let Translated::Activity(day, activity) = translator.place(record) else {
+            let Translated::Activity(day, activity, found) = translator.place(record) else {
                 assert!(record.get("note").kind().starts_with("bytes"));
                 continue;
             };
-            placed.put_record(day, &activity, record).unwrap();
-            let Translated::Activity(_, activity) = translator.translate(record) else { panic!("it landed") };
+            placed.put_record(day, &activity, &found, record).unwrap();
+            let Translated::Activity(_, activity, _) = translator.translate(record) else { panic!("it landed") };
             expected.push((day, activity));
         }
         assert_eq!(expected.len(), 1_734, "of those that have a note, a fifth is refused");

@@ -8,6 +8,7 @@ pub mod budget;
 pub mod check;
 mod days;
 mod fit;
+mod found;
 mod keys;
 pub mod lease;
 pub mod mapping;

@@ -6,6 +6,7 @@ use chrono::{Datelike, NaiveDate};
 use shared::{activity::Activity, time::LocalDay};
 
 use crate::{
+    found::Found,
     keys::{Place, in_order, place},
     sort::{Items, SortError},
     source::{Record, Values},
@@ -28,7 +29,7 @@ pub struct Placed {
     pub columns: Option<Arc<[String]>>,
 }
 
-/// What a row ends with, after what it is ordered by: what the record says that the activity is translated from again,
+/// What a row ends with, after what it is ordered by: what the record says, and what was found that it is as an activity,
 const RECORD: u8 = 0;
 /// or the same, nothing if there is no record, and the activity itself, three times as long: of activities with one place and one
 /// key the first is the same either way.
@@ -51,16 +52,23 @@ impl Placed {
         })
     }
 
-    /// Takes an activity as the record that it was placed by.
+    /// Takes an activity as the record that it was placed by, and what was found of it then.
     ///
     /// # Errors
     /// None that is known.
-    pub fn put_record(&mut self, day: LocalDay, activity: &Activity<'_>, record: &Record) -> Result<bool, SortError> {
+    pub fn put_record(
+        &mut self,
+        day: LocalDay,
+        activity: &Activity<'_>,
+        found: &Found,
+        record: &Record,
+    ) -> Result<bool, SortError> {
         let columns = self.columns.get_or_insert_with(|| record.columns().clone());
         if Arc::ptr_eq(columns, record.columns()) {
             return self.write(day, activity, |row| {
                 row.push(RECORD);
                 record.values().pack(row);
+                found.pack(row);
                 Ok(())
             });
         }
@@ -114,10 +122,10 @@ fn write_text(row: &mut Vec<u8>, text: &str) {
     row.extend_from_slice(&[0, 0]);
 }
 
-/// An activity that was written, or the record that it is translated from again.
+/// An activity that was written, or the record that it is restored from.
 pub enum Written {
     /// What was [put as a record](Placed::put_record).
-    Record,
+    Record(Found),
     /// What was [put as it is](Placed::put).
     Activity(Box<Activity<'static>>),
 }
@@ -134,7 +142,7 @@ impl Written {
             let (rest, begins) = row.split_last_chunk()?;
             let (kind, packed) = rest.get(u32::from_be_bytes(*begins) as usize..)?.split_first()?;
             let written = match (*kind, record.unpack(packed)?) {
-                (RECORD, []) => Self::Record,
+                (RECORD, found) => Self::Record(Found::unpack(found)?),
                 (ACTIVITY, json) => Self::Activity(serde_json::from_slice(json).ok()?),
                 _ => return None,
             };
@@ -184,7 +192,7 @@ mod tests {
             record.push(Cell::Integer(took));
             let activity = || Activity::new("1", "ada", "code", "2026-03-02T08:00:00Z".parse().unwrap(), took);
             let (mut one, mut other) = (Placed::default(), Placed::default());
-            one.put_record(day, &activity(), &record).unwrap();
+            one.put_record(day, &activity(), &Found::of(&activity()), &record).unwrap();
             other.put(day, &activity(), Some(&record)).unwrap();
             records.push((one.rows.iter().next().unwrap().to_vec(), took));
             activities.push((other.rows.iter().next().unwrap().to_vec(), took));

@@ -37,6 +37,7 @@ use crate::{
     budget::Budget,
     days::{DaysError, Output, empty_day, seal_days},
     fit::{Fitted, fits_columns, fits_database, versions},
+    found::Found,
     keys::{Digest, digest},
     lease::{Lease, LeaseError, Leases, Selects},
     mapping::{CURSOR, Database, EntityMapping, MEMBERSHIPS, Mapping, MappingError},
@@ -380,8 +381,14 @@ impl Sorting {
     }
 
     /// The same, for one that was placed by `record`.
-    async fn put_record(&mut self, day: LocalDay, activity: &Activity<'_>, record: &Record) -> Result<bool, DaysError> {
-        Ok(!self.placed.put_record(day, activity, record)? || self.hand_on().await)
+    async fn put_record(
+        &mut self,
+        day: LocalDay,
+        activity: &Activity<'_>,
+        found: &Found,
+        record: &Record,
+    ) -> Result<bool, DaysError> {
+        Ok(!self.placed.put_record(day, activity, found, record)? || self.hand_on().await)
     }
 
     async fn hand_on(&mut self) -> bool {

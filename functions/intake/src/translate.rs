@@ -6,12 +6,13 @@ mod field;
 use std::{
     borrow::Cow,
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Arc, OnceLock},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
+use indexmap::IndexMap;
 use shared::{
     activity::Activity,
     dimension::{Member, Stay},
@@ -22,6 +23,7 @@ use shared::{
 use self::field::Field;
 pub(crate) use self::field::without_mark;
 use crate::{
+    found::Found,
     mapping::{CURSOR, ColumnMapping, EntityMapping, MEMBERSHIPS, Mapping, SprintRule},
     source::Record,
 };
@@ -60,8 +62,8 @@ impl Rejected {
     reason = "nearly all of millions are activities, and each is gone before the next one"
 )]
 pub enum Translated<'a> {
-    /// It landed on a day.
-    Activity(LocalDay, Activity<'a>),
+    /// It landed on a day. What was found is what [`ActivityTranslator::restore`] needs.
+    Activity(LocalDay, Activity<'a>, Found),
     /// It is still running.
     Open,
     /// It cannot be translated.
@@ -166,7 +168,7 @@ pub fn membership(
 const NO_SUCH_RECORD: &str = "the source has no such record; add it there, or correct the reference";
 
 /// What is looked up for every activity, by id.
-type ById<T> = HashMap<String, T, foldhash::fast::RandomState>;
+type ById<T> = IndexMap<String, T, foldhash::fast::RandomState>;
 
 /// A person, and their time zone, if they have one that there is.
 struct Person {
@@ -180,8 +182,8 @@ pub struct Dimensions {
     users: Option<ById<Person>>,
     sprints: Option<ById<Member>>,
     stereotypes: Option<ById<Member>>,
-    /// By team: its sprints, the latest start first, so that the first that contains an instant decides.
-    calendar: ById<Vec<Member>>,
+    /// By team: which sprints it has, the latest start first, so that the first that contains an instant decides.
+    calendar: ById<Vec<usize>>,
 }
 
 impl Dimensions {
@@ -192,14 +194,13 @@ impl Dimensions {
             members.map(|members| members.into_iter().map(|member| (member.id.clone(), member)).collect())
         };
         let sprints: Option<ById<Member>> = index(Entity::Sprints);
-        let mut calendar: ById<Vec<Member>> = ById::default();
-        for sprint in sprints.iter().flat_map(ById::values) {
+        let mut in_order: Vec<(usize, &Member)> = sprints.iter().flat_map(ById::values).enumerate().collect();
+        in_order.sort_by_key(|(_, sprint)| (Reverse(sprint.starts_at), &sprint.id));
+        let mut calendar: ById<Vec<usize>> = ById::default();
+        for (index, sprint) in in_order {
             if let Some(team) = &sprint.team_id {
-                calendar.entry(team.clone()).or_default().push(sprint.clone());
+                calendar.entry(team.clone()).or_default().push(index);
             }
-        }
-        for sprints in calendar.values_mut() {
-            sprints.sort_by_key(|sprint| (Reverse(sprint.starts_at), sprint.id.clone()));
         }
         let teams = index(Entity::Teams);
         let person = |(id, member): (String, Member)| {
@@ -210,22 +211,31 @@ impl Dimensions {
         Self { teams, users, stereotypes: index(Entity::Stereotypes), sprints, calendar }
     }
 
-    fn sprint_at(&self, team: &str, at: DateTime<Utc>) -> Option<&Member> {
+    fn sprint_at(&self, team: &str, at: DateTime<Utc>) -> Option<(usize, &Member)> {
         let contains =
-            |sprint: &&Member| sprint.starts_at.is_some_and(|s| s <= at) && sprint.ends_at.is_some_and(|e| at < e);
-        self.calendar.get(team)?.iter().find(contains)
+            |sprint: &Member| sprint.starts_at.is_some_and(|s| s <= at) && sprint.ends_at.is_some_and(|e| at < e);
+        let sprints = self.calendar.get(team)?.iter().filter_map(|index| Some((*index, nth(&self.sprints, *index)?)));
+        sprints.into_iter().find(|(_, sprint)| contains(sprint))
     }
 }
 
-/// The member that an activity refers to: an error if the source has the entity but not the member.
+/// A member, by which one it is.
+fn nth<M>(members: &Option<ById<M>>, index: usize) -> Option<&M> {
+    members.as_ref()?.get_index(index).map(|(_, member)| member)
+}
+
+/// The member that an activity refers to, and which one it is: an error if the source has the entity but not the member.
 fn lookup<'a, M>(
     members: &'a Option<ById<M>>,
     id: Option<&str>,
     reason: &'static str,
     field: &'static str,
-) -> Result<Option<&'a M>, Box<Problem>> {
+) -> Result<Option<(usize, &'a M)>, Box<Problem>> {
     match (members, id) {
-        (Some(members), Some(id)) => members.get(id).map(Some).ok_or_else(|| problem(reason, field, NO_SUCH_RECORD)),
+        (Some(members), Some(id)) => {
+            let found = members.get_full(id).map(|(index, _, member)| Some((index, member)));
+            found.ok_or_else(|| problem(reason, field, NO_SUCH_RECORD))
+        }
         _ => Ok(None),
     }
 }
@@ -334,7 +344,7 @@ impl<'a> ActivityTranslator<'a> {
     /// Translates one record.
     pub fn translate<'r>(&'r self, record: &'r Record) -> Translated<'r> {
         let mut translated = self.place(record);
-        if let Translated::Activity(_, activity) = &mut translated {
+        if let Translated::Activity(_, activity, _) = &mut translated {
             activity.source_row = record.to_json().into();
         }
         translated
@@ -358,7 +368,7 @@ impl<'a> ActivityTranslator<'a> {
         let fields = self.fields(record);
         let user_id = fields.user_id.text(record).ok().flatten();
         let user = lookup(&self.dimensions.users, user_id.as_deref(), "unknown_user", "user_id").ok().flatten();
-        let zone = self.zone(&fields, record, user).unwrap_or(self.organisation);
+        let zone = self.zone(&fields, record, user.map(|(_, person)| person)).unwrap_or(self.organisation);
         let (started_at, _) = fields.started_at.instant(record, zone).ok()??;
         Some(LocalDay(started_at.with_timezone(&zone).date_naive()))
     }
@@ -367,7 +377,7 @@ impl<'a> ActivityTranslator<'a> {
     pub fn cursor(&self, record: &Record, translated: &Translated<'_>) -> Option<DateTime<Utc>> {
         let fields = self.fields(record);
         match translated {
-            Translated::Activity(_, activity) if fields.cursor_is_updated_at => activity.updated_at,
+            Translated::Activity(_, activity, _) if fields.cursor_is_updated_at => activity.updated_at,
             _ => fields.cursor.instant(record, self.organisation).ok().flatten().map(|(at, _)| at),
         }
     }
@@ -376,8 +386,8 @@ impl<'a> ActivityTranslator<'a> {
         let activity_id = fields.activity_id.required_id(record)?;
         let user_id = fields.user_id.required_id(record)?;
         let user = lookup(&self.dimensions.users, Some(&user_id), "unknown_user", "user_id")?;
-        let zone = self.zone(fields, record, user)?;
-        let user = user.map(|person| &person.member);
+        let zone = self.zone(fields, record, user.map(|(_, person)| person))?;
+        let (user_index, user) = user.map(|(index, person)| (index, &person.member)).unzip();
         let (started_at, clock) = fields
             .started_at
             .instant(record, zone)?
@@ -394,16 +404,13 @@ impl<'a> ActivityTranslator<'a> {
         let stereotype =
             lookup(&self.dimensions.stereotypes, Some(&stereotype_code), "unknown_stereotype", "stereotype_code")?;
         let day = LocalDay(started_at.with_timezone(&zone).date_naive());
-        let team_id = match fields.team_id.id(record)? {
-            Some(team) => Some(team),
-            None => user.and_then(|user| user.team_on(day)).map(Cow::Borrowed),
-        };
+        let team_id = team_id(fields, record, user, day)?;
         // A team that is gone keeps its old days: one that only the lake remembers need not be there.
         let stay = user.filter(|user| user.team_id.as_deref() != team_id.as_deref()).and_then(|user| user.stay_on(day));
         if !stay.is_some_and(|stay| stay.source_row.is_none() && stay.team_id.as_deref() == team_id.as_deref()) {
             lookup(&self.dimensions.teams, team_id.as_deref(), "unknown_team", "team_id")?;
         }
-        let explicit = fields.sprint_id.id(record)?.filter(|_| self.mapping.sprint_rule != SprintRule::Calendar);
+        let explicit = self.explicit_sprint(fields, record)?;
         let mut sprint = lookup(&self.dimensions.sprints, explicit.as_deref(), "unknown_sprint", "sprint_id")?;
         if explicit.is_none() && self.mapping.sprint_rule != SprintRule::Explicit {
             sprint = team_id.as_deref().and_then(|team| self.dimensions.sprint_at(team, started_at));
@@ -413,41 +420,55 @@ impl<'a> ActivityTranslator<'a> {
             let message = "more time is out of sprint than the activity lasted";
             return Err(problem("exceeds_duration", "out_of_sprint_seconds", message));
         }
-        let claimed_category = fields.claimed_category.text(record)?;
-        fn text(text: &Option<String>) -> Option<Cow<'_, str>> {
-            text.as_deref().map(Cow::Borrowed)
+        let (sprint_index, sprint) = sprint.unzip();
+        let (stereotype_index, stereotype) = stereotype.unzip();
+        let found = Found {
+            started_at,
+            ended_at,
+            clock,
+            duration_seconds,
+            out_of_sprint_seconds,
+            marked_in_sprint: fields.marked_in_sprint.flag(record)?,
+            claimed_automatable: fields.claimed_automatable.flag(record)?.or_else(|| stereotype?.claimed_automatable),
+            rating: fields.rating.rating(record)?,
+            updated_at: fields.updated_at.instant(record, zone)?.map(|(at, _)| at),
+            user: user_index,
+            sprint: sprint_index,
+            stereotype: stereotype_index,
+        };
+        let ids = Ids { activity_id, user_id, team_id, explicit_sprint: explicit, stereotype_code };
+        let activity = assemble(fields, record, ids, (sprint, stereotype), zone, &found)?;
+        Ok(Translated::Activity(day, activity, found))
+    }
+
+    /// The activity that a record was placed as on `day`, by what was found then; but for its `source_row`, as with
+    /// [`ActivityTranslator::place`]. `None` if that was another record, or other rules.
+    pub fn restore<'r>(&'r self, record: &'r Record, day: LocalDay, found: &Found) -> Option<Activity<'r>> {
+        let fields = self.fields(record);
+        let Dimensions { users, sprints, stereotypes, .. } = self.dimensions;
+        fn member<M>(members: &Option<ById<M>>, index: Option<usize>) -> Option<&M> {
+            nth(members, index?)
         }
-        Ok(Translated::Activity(
-            day,
-            Activity {
-                activity_id,
-                user_id,
-                team_id,
-                sprint_id: explicit.or_else(|| sprint.map(|sprint| Cow::Borrowed(sprint.id.as_str()))),
-                project_id: fields.project_id.id(record)?,
-                sprint_starts_at: sprint.and_then(|sprint| sprint.starts_at),
-                sprint_ends_at: sprint.and_then(|sprint| sprint.ends_at),
-                sprint_released_at: sprint.and_then(|sprint| sprint.released_at),
-                stereotype_code,
-                stereotype_name: stereotype.and_then(|stereotype| text(&stereotype.name)),
-                claimed_category: claimed_category.or_else(|| text(&stereotype?.claimed_category)),
-                claimed_automatable: fields
-                    .claimed_automatable
-                    .flag(record)?
-                    .or_else(|| stereotype?.claimed_automatable),
-                started_at,
-                ended_at,
-                clock,
-                duration_seconds,
-                marked_in_sprint: fields.marked_in_sprint.flag(record)?,
-                out_of_sprint_seconds,
-                rating: fields.rating.rating(record)?,
-                time_zone: Cow::Borrowed(zone.name()),
-                note: fields.note.text(record)?,
-                updated_at: fields.updated_at.instant(record, zone)?.map(|(at, _)| at),
-                source_row: Cow::Borrowed(""),
-            },
-        ))
+        let person = member(users, found.user);
+        let ids = Ids {
+            activity_id: fields.activity_id.required_id(record).ok()?,
+            user_id: fields.user_id.required_id(record).ok()?,
+            team_id: team_id(&fields, record, person.map(|person| &person.member), day).ok()?,
+            explicit_sprint: self.explicit_sprint(&fields, record).ok()?,
+            stereotype_code: fields.stereotype_code.required_id(record).ok()?,
+        };
+        let members = (member(sprints, found.sprint), member(stereotypes, found.stereotype));
+        let zone = self.zone(&fields, record, person).ok()?;
+        assemble(&fields, record, ids, members, zone, found).ok()
+    }
+
+    /// The sprint that the record itself names, unless the calendar is to say.
+    fn explicit_sprint<'r>(
+        &self,
+        fields: &ActivityFields<'r>,
+        record: &'r Record,
+    ) -> Result<Option<Cow<'r, str>>, Box<Problem>> {
+        Ok(fields.sprint_id.id(record)?.filter(|_| self.mapping.sprint_rule != SprintRule::Calendar))
     }
 
     /// The zone that decides the local day: the record's own, else the person's, else the organisation's.
@@ -460,6 +481,66 @@ impl<'a> ActivityTranslator<'a> {
         let message = "it is no IANA time zone such as Europe/Berlin";
         zone.ok_or_else(|| problem("unknown_time_zone", "time_zone", message))
     }
+}
+
+/// What an activity refers to.
+struct Ids<'r> {
+    activity_id: Cow<'r, str>,
+    user_id: Cow<'r, str>,
+    team_id: Option<Cow<'r, str>>,
+    explicit_sprint: Option<Cow<'r, str>>,
+    stereotype_code: Cow<'r, str>,
+}
+
+/// The team of an activity: the record's own, else the person's on that day.
+fn team_id<'r>(
+    fields: &ActivityFields<'r>,
+    record: &'r Record,
+    user: Option<&'r Member>,
+    day: LocalDay,
+) -> Result<Option<Cow<'r, str>>, Box<Problem>> {
+    let own = fields.team_id.id(record)?;
+    Ok(own.or_else(|| user?.team_on(day).map(Cow::Borrowed)))
+}
+
+/// An activity of these parts, with the texts of its record, its sprint and its stereotype.
+fn assemble<'r>(
+    fields: &ActivityFields<'r>,
+    record: &'r Record,
+    ids: Ids<'r>,
+    (sprint, stereotype): (Option<&'r Member>, Option<&'r Member>),
+    zone: Tz,
+    found: &Found,
+) -> Result<Activity<'r>, Box<Problem>> {
+    fn text(text: &Option<String>) -> Option<Cow<'_, str>> {
+        text.as_deref().map(Cow::Borrowed)
+    }
+    let Ids { activity_id, user_id, team_id, explicit_sprint, stereotype_code } = ids;
+    Ok(Activity {
+        activity_id,
+        user_id,
+        team_id,
+        sprint_id: explicit_sprint.or_else(|| sprint.map(|sprint| Cow::Borrowed(sprint.id.as_str()))),
+        project_id: fields.project_id.id(record)?,
+        sprint_starts_at: sprint.and_then(|sprint| sprint.starts_at),
+        sprint_ends_at: sprint.and_then(|sprint| sprint.ends_at),
+        sprint_released_at: sprint.and_then(|sprint| sprint.released_at),
+        stereotype_code,
+        stereotype_name: stereotype.and_then(|stereotype| text(&stereotype.name)),
+        claimed_category: fields.claimed_category.text(record)?.or_else(|| text(&stereotype?.claimed_category)),
+        claimed_automatable: found.claimed_automatable,
+        started_at: found.started_at,
+        ended_at: found.ended_at,
+        clock: found.clock,
+        duration_seconds: found.duration_seconds,
+        marked_in_sprint: found.marked_in_sprint,
+        out_of_sprint_seconds: found.out_of_sprint_seconds,
+        rating: found.rating,
+        time_zone: Cow::Borrowed(zone.name()),
+        note: fields.note.text(record)?,
+        updated_at: found.updated_at,
+        source_row: Cow::Borrowed(""),
+    })
 }
 
 /// The effort in seconds, or `None` while the activity is still running.

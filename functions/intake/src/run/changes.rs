@@ -235,7 +235,7 @@ impl Run<'_> {
             }
             let Some(key) = translator.key(&record).map(digest) else { return Ok(Err(NO_KEY)) };
             let outcome = match translated {
-                Translated::Activity(day, activity) => Outcome::Landed(day, content(&activity)?),
+                Translated::Activity(day, activity, _) => Outcome::Landed(day, content(&activity)?),
                 Translated::Open => Outcome::Open,
                 Translated::Rejected(rejected) => {
                     self.reject_again(*rejected, refused.contains(&key))?;
@@ -357,8 +357,8 @@ impl Run<'_> {
             let translated = translator.place(&record);
             let landed = match &translated {
                 // A neighbour.
-                Translated::Activity(day, _) if !known.days.contains(day) => continue,
-                Translated::Activity(day, _) if known.changed.get(&key).is_some_and(|one| one.day() != Some(*day)) => {
+                Translated::Activity(day, ..) if !known.days.contains(day) => continue,
+                Translated::Activity(day, ..) if known.changed.get(&key).is_some_and(|one| one.day() != Some(*day)) => {
                     return Ok(Err(REPEATED));
                 }
                 Translated::Activity(..) => true,
@@ -383,8 +383,8 @@ impl Run<'_> {
             match translated {
                 Translated::Open => self.record.counts.open += 1,
                 Translated::Rejected(rejected) => self.reject_again(*rejected, known.refused.contains(&key))?,
-                Translated::Activity(day, activity) => {
-                    if !sorting.put_record(day, &activity, &record).await? {
+                Translated::Activity(day, activity, found) => {
+                    if !sorting.put_record(day, &activity, &found, &record).await? {
                         break;
                     }
                 }

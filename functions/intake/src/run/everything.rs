@@ -88,8 +88,8 @@ async fn translate(
             match translated {
                 Translated::Open => outcome.open += 1,
                 Translated::Rejected(rejected) => outcome.rejected.push((translator.day(record), rejected)),
-                Translated::Activity(day, activity) => {
-                    if !sorting.put_record(day, &activity, record).await? {
+                Translated::Activity(day, activity, found) => {
+                    if !sorting.put_record(day, &activity, &found, record).await? {
                         return Ok(sorting);
                     }
                 }

@@ -129,7 +129,7 @@ impl Run<'_> {
         let (mut days, mut keys) = (BTreeSet::new(), HashSet::new());
         for row in refused.iter().map(Refused::rows).collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
             let Some(record) = readable(&self.let_through(row?), entity.name(), from) else { continue };
-            if let Translated::Activity(day, activity) = translator.place(&record) {
+            if let Translated::Activity(day, activity, _) = translator.place(&record) {
                 days.insert(day);
                 keys.insert(activity.activity_id.into_owned());
             }
@@ -147,7 +147,7 @@ impl Run<'_> {
             match translator.place(&record) {
                 Translated::Open => self.record.counts.open += 1,
                 Translated::Rejected(rejected) => self.reject(Rejected { source_row: row.source_row, ..*rejected })?,
-                Translated::Activity(_, activity) if taken.contains(&*activity.activity_id) => {
+                Translated::Activity(_, activity, _) if taken.contains(&*activity.activity_id) => {
                     self.reject(Rejected::repeated(
                         entity,
                         key(entity),
@@ -156,7 +156,7 @@ impl Run<'_> {
                     ))?;
                 }
                 // The record as it was kept, so that the source's own next run writes the same bytes.
-                Translated::Activity(day, activity) => {
+                Translated::Activity(day, activity, _) => {
                     let activity = Activity { source_row: row.source_row.into(), ..activity };
                     if !sorting.put(day, &activity, Some(&record)).await? {
                         break;

@@ -13,14 +13,22 @@ fn mapping(columns: &str) -> Mapping {
     Mapping::parse("x.toml", &text).unwrap()
 }
 
+/// What becomes of a record, which is the same when it is restored from what was found of it.
 fn translate(mapping: &Mapping, dimensions: &Dimensions, cells: &[(&str, Cell)]) -> Translated<'static> {
     let mut cells: Vec<(&str, Cell)> = cells.to_vec();
     cells.extend([("id", Cell::Integer(1)), ("who", Cell::Text("ada")), ("what", Cell::Text("coding"))]);
     let mut record = Record::new(cells.iter().map(|(column, _)| (*column).to_owned()).collect());
     cells.iter().for_each(|(_, cell)| record.push(*cell));
     let from = &mapping.entities[&Entity::Activities];
-    match ActivityTranslator::new(mapping, from, dimensions, chrono_tz::Europe::Berlin).translate(&record) {
-        Translated::Activity(day, activity) => Translated::Activity(day, activity.into_owned()),
+    let translator = ActivityTranslator::new(mapping, from, dimensions, chrono_tz::Europe::Berlin);
+    match translator.translate(&record) {
+        Translated::Activity(day, activity, found) => {
+            let mut packed = Vec::new();
+            found.pack(&mut packed);
+            let restored = translator.restore(&record, day, &Found::unpack(&packed).unwrap()).unwrap();
+            assert_eq!(Activity { source_row: activity.source_row.clone(), ..restored }, activity);
+            Translated::Activity(day, activity.into_owned(), found)
+        }
         Translated::Open => Translated::Open,
         Translated::Rejected(rejected) => Translated::Rejected(rejected),
     }
@@ -32,7 +40,7 @@ fn nothing_else() -> Dimensions {
 
 fn landed(translated: Translated<'static>) -> (String, Activity<'static>) {
     match translated {
-        Translated::Activity(day, activity) => (day.to_string(), activity),
+        Translated::Activity(day, activity, _) => (day.to_string(), activity),
         other => panic!("it did not land: {other:?}"),
     }
 }
