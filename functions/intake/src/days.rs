@@ -75,7 +75,7 @@ pub enum Output {
 }
 
 /// Sorts what was `placed`, which is `used` then, and hands each day on as soon as it is sealed, with this footer. What was placed
-/// as a record is translated again when its day is written. Blocks; run it beside the reader.
+/// as a record is restored when its day is written. Blocks; run it beside the reader.
 ///
 /// # Errors
 /// If the temporary disk fails, or `emit` does.

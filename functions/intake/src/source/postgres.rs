@@ -2,9 +2,11 @@
 //!
 //! Statements go by the simple protocol, whose answers are text for every type: what a value looks like is PostgreSQL's
 //! own notation, and no type needs a decoder. It also leaves no prepared statement behind, so a pooler that shares
-//! connections by transaction may stand in between. Where everything is read, it is copied out, which is the same text at less cost.
+//! connections by transaction may stand in between. Where everything is read, it is copied out, which says the same at less cost.
 
-use std::{collections::HashMap, io, iter, sync::Arc};
+mod copied;
+
+use std::{collections::HashMap, io, sync::Arc};
 
 use futures::{
     StreamExt, TryStreamExt, future,
@@ -12,14 +14,11 @@ use futures::{
 };
 use sqlx::{
     AssertSqlSafe, Column, Connection, PgConnection, Row, TypeInfo,
-    postgres::{PgRow, PgTypeInfo, PgValueRef},
+    postgres::{PgRow, PgValueRef},
 };
-use uuid::Uuid;
 
-use super::{
-    Blanks, CONNECT, Cell, Family, Moment, Record, Said, SourceColumn, SourceError, Timestamp, not_connected,
-    timestamp::date,
-};
+use self::copied::{BINARY_SINCE, Kind, of_text, push_line, push_tuple};
+use super::{Blanks, CONNECT, Cell, Family, Moment, Record, Said, SourceColumn, SourceError, not_connected};
 use crate::{address::Postgres, mapping::Database};
 
 /// The snapshot is taken by the first query of a transaction. A run that is gone without a word must not hold the server
@@ -158,9 +157,9 @@ impl Snapshot {
         let records = lines.try_filter_map(move |line| {
             let mut record = blanks.record(&columns);
             future::ready(match binary {
-                true => push_binary(&mut record, &line, &kinds).map(|is_record| is_record.then_some(record)),
+                true => push_tuple(&mut record, &line, &kinds).map(|is_record| is_record.then_some(record)),
                 false => {
-                    push_copied(&mut record, &line, &kinds);
+                    push_line(&mut record, &line, &kinds);
                     Ok(Some(record))
                 }
             })
@@ -172,120 +171,6 @@ impl Snapshot {
         // Everything is read, and the server ends the session by itself if it does not hear this.
         let _ = self.connection.close().await;
     }
-}
-
-/// Takes the cells of a line that was copied out: it ends with a line feed, tabs stand between values, and `\N` is NULL.
-fn push_copied(record: &mut Record, line: &[u8], kinds: &[Kind]) {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    for (value, kind) in line.split(|byte| *byte == b'\t').zip(kinds) {
-        match value {
-            b"\\N" => record.push(Cell::Null),
-            _ if value.contains(&b'\\') => record.push(of_bytes(&unescaped(value), *kind)),
-            _ => record.push(of_bytes(value, *kind)),
-        }
-    }
-}
-
-/// The first version whose binary copies say what the texts do: those before may have timestamps that are no whole microseconds, and
-/// write numbers with fewer digits than they have.
-const BINARY_SINCE: u32 = 120_000;
-
-/// The days from 1970 to 2000, from where PostgreSQL counts.
-const YEAR_2000: i64 = 10_957;
-const DAY: i64 = 86_400_000_000;
-
-/// What a binary copy begins with, before the flags and an extension, which has a length.
-const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
-
-/// Takes the cells of a message of a binary copy: a tuple, before which the first one has a header, or what ends it. Returns
-/// whether it is a tuple.
-fn push_binary(record: &mut Record, message: &[u8], kinds: &[Kind]) -> Result<bool, sqlx::Error> {
-    let mut read = || -> Option<bool> {
-        let mut rest = message;
-        if let Some(header) = message.strip_prefix(SIGNATURE) {
-            let (_flags, header) = header.split_first_chunk::<4>()?;
-            let (extension, header) = header.split_first_chunk()?;
-            rest = header.get(usize::try_from(u32::from_be_bytes(*extension)).ok()?..)?;
-        }
-        if rest.is_empty() {
-            return Some(false);
-        }
-        let (fields, mut rest) = rest.split_first_chunk()?;
-        match usize::try_from(i16::from_be_bytes(*fields)) {
-            Ok(fields) if fields == kinds.len() => {}
-            Ok(_) => return None,
-            Err(_) => return rest.is_empty().then_some(false),
-        }
-        for kind in kinds {
-            let (length, after) = rest.split_first_chunk()?;
-            rest = after;
-            // Only NULL has no length.
-            let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
-                record.push(Cell::Null);
-                continue;
-            };
-            let (value, after) = rest.split_at_checked(length)?;
-            rest = after;
-            record.push(match (kind, value) {
-                (Kind::Boolean, [flag]) => Cell::Boolean(*flag != 0),
-                (Kind::Integer, [a, b]) => Cell::Integer(i16::from_be_bytes([*a, *b]).into()),
-                (Kind::Integer, [a, b, c, d]) => Cell::Integer(i32::from_be_bytes([*a, *b, *c, *d]).into()),
-                (Kind::Integer, value) => Cell::Integer(i64::from_be_bytes(value.try_into().ok()?)),
-                (Kind::Timestamp { zoned }, value) => match i64::from_be_bytes(value.try_into().ok()?) {
-                    i64::MAX => Cell::Text("infinity"),
-                    i64::MIN => Cell::Text("-infinity"),
-                    since_2000 => {
-                        let microseconds = since_2000.checked_add(YEAR_2000 * DAY)?;
-                        Cell::Timestamp(Timestamp { microseconds, zoned: *zoned })
-                    }
-                },
-                (Kind::Date, value) => match i32::from_be_bytes(value.try_into().ok()?) {
-                    i32::MAX => Cell::Text("infinity"),
-                    i32::MIN => Cell::Text("-infinity"),
-                    since_2000 => {
-                        record.push(Cell::Text(&date(YEAR_2000 + i64::from(since_2000))));
-                        continue;
-                    }
-                },
-                (Kind::Double, value) => match f64::from_be_bytes(value.try_into().ok()?) {
-                    number if number.is_nan() => Cell::Text("NaN"),
-                    f64::INFINITY => Cell::Text("Infinity"),
-                    f64::NEG_INFINITY => Cell::Text("-Infinity"),
-                    number => Cell::Real(number),
-                },
-                (Kind::Uuid, value) => {
-                    let mut text = Uuid::encode_buffer();
-                    let uuid = Uuid::from_slice(value).ok()?;
-                    record.push(Cell::Text(uuid.as_hyphenated().encode_lower(&mut text)));
-                    continue;
-                }
-                (Kind::Text, value) => of_bytes(value, *kind),
-                (Kind::Boolean | Kind::Real | Kind::Other, _) => return None,
-            });
-        }
-        rest.is_empty().then_some(true)
-    };
-    read().ok_or_else(|| sqlx::Error::Protocol("a binary copy is not as its format says".to_owned()))
-}
-
-/// A value as it was before PostgreSQL copied it out, which writes a backslash before what is no text of a line.
-fn unescaped(value: &[u8]) -> Vec<u8> {
-    let mut bytes = value.iter().copied();
-    let next = || {
-        Some(match bytes.next()? {
-            b'\\' => match bytes.next()? {
-                b'b' => 0x08,
-                b't' => b'\t',
-                b'n' => b'\n',
-                b'v' => 0x0b,
-                b'f' => 0x0c,
-                b'r' => b'\r',
-                itself => itself,
-            },
-            byte => byte,
-        })
-    };
-    iter::from_fn(next).collect()
 }
 
 /// The text at a position.
@@ -335,133 +220,11 @@ fn family(type_name: &str) -> Family {
     }
 }
 
-/// What the values of a column are to us. PostgreSQL's types belong to columns; what JSON has a type for keeps it, and anything
-/// else is PostgreSQL's text.
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Boolean,
-    Integer,
-    /// Of half the digits.
-    Real,
-    Double,
-    Date,
-    Timestamp {
-        zoned: bool,
-    },
-    Uuid,
-    Text,
-    Other,
-}
-
-impl Kind {
-    fn of(type_info: &PgTypeInfo) -> Self {
-        match type_info.name() {
-            "BOOL" => Self::Boolean,
-            "INT2" | "INT4" | "INT8" => Self::Integer,
-            "FLOAT4" => Self::Real,
-            "FLOAT8" => Self::Double,
-            "DATE" => Self::Date,
-            "UUID" => Self::Uuid,
-            "TIMESTAMP" => Self::Timestamp { zoned: false },
-            "TIMESTAMPTZ" => Self::Timestamp { zoned: true },
-            "TEXT" | "VARCHAR" | "CHAR" | "NAME" | "JSON" => Self::Text,
-            _ => Self::Other,
-        }
-    }
-
-    /// Whether it is read as PostgreSQL sends it in binary, and not as text.
-    fn is_read_as_binary(self) -> bool {
-        !matches!(self, Self::Real | Self::Other)
-    }
-}
-
 fn kinds(row: &PgRow) -> Vec<Kind> {
     row.columns().iter().map(|column| Kind::of(column.type_info())).collect()
 }
 
 fn cell<'r>(value: &PgValueRef<'r>, kind: Kind) -> Cell<'r> {
     // Only NULL has no bytes.
-    value.as_bytes().map_or(Cell::Null, |bytes| of_bytes(bytes, kind))
-}
-
-fn of_bytes(bytes: &[u8], kind: Kind) -> Cell<'_> {
-    let Ok(text) = std::str::from_utf8(bytes) else { return Cell::Bytes(bytes) };
-    let typed = match kind {
-        Kind::Boolean => match text {
-            "t" => Some(Cell::Boolean(true)),
-            "f" => Some(Cell::Boolean(false)),
-            _ => None,
-        },
-        Kind::Integer => text.parse().ok().map(Cell::Integer),
-        Kind::Real | Kind::Double => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Cell::Real),
-        Kind::Date | Kind::Timestamp { .. } | Kind::Uuid | Kind::Text | Kind::Other => None,
-    };
-    typed.unwrap_or(Cell::Text(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_copied_out_is_what_the_values_were() {
-        let line = b"7\t1.5\tt\t\\N\t\t\\\\N\ta\\tb\\nc\\rd\\be\\ff\\vg\\\\h\t12x\t\xff\n";
-        let kinds = [
-            Kind::Integer,
-            Kind::Real,
-            Kind::Boolean,
-            Kind::Integer,
-            Kind::Other,
-            Kind::Other,
-            Kind::Other,
-            Kind::Integer,
-            Kind::Other,
-        ];
-        let mut record = Record::new(kinds.iter().map(|kind| format!("{kind:?}")).collect());
-        push_copied(&mut record, line, &kinds);
-        let expected = [
-            Cell::Integer(7),
-            Cell::Real(1.5),
-            Cell::Boolean(true),
-            Cell::Null,
-            Cell::Text(""),
-            Cell::Text("\\N"),
-            Cell::Text("a\tb\nc\rd\u{8}e\u{c}f\u{b}g\\h"),
-            Cell::Text("12x"),
-            Cell::Bytes(&[0xff]),
-        ];
-        assert_eq!(record.cells().collect::<Vec<_>>(), expected);
-    }
-
-    #[test]
-    fn a_binary_copy_is_read_as_far_as_it_is_one() {
-        let columns: Arc<[String]> = ["n", "text", "at"].map(str::to_owned).into();
-        let kinds = [Kind::Integer, Kind::Text, Kind::Timestamp { zoned: true }];
-        let read = |message: &[u8]| {
-            let mut record = Record::new(columns.clone());
-            push_binary(&mut record, message, &kinds).ok().map(|is_record| is_record.then_some(record))
-        };
-        let header = [SIGNATURE, &[0; 4], &[0, 0, 0, 2], b"xx"].concat();
-        let tuple =
-            [&[0, 3][..], &[0, 0, 0, 2, 0xff, 0xfe], &[0, 0, 0, 1, 0xff], &[0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1]]
-                .concat();
-        let at = Timestamp { microseconds: 946_684_800_000_001, zoned: true };
-        let expected = [Cell::Integer(-2), Cell::Bytes(&[0xff]), Cell::Timestamp(at)];
-        for message in [&tuple, &[header.as_slice(), &tuple].concat()] {
-            assert_eq!(read(message).unwrap().unwrap().cells().collect::<Vec<_>>(), expected);
-        }
-        let end = [0xff; 2];
-        for message in [&header, end.as_slice(), &[header.as_slice(), &end].concat()] {
-            assert_eq!(read(message), Some(None));
-        }
-        let nothing = [&[0, 3][..], &[0xff; 12]].concat();
-        assert!(read(&nothing).unwrap().unwrap().cells().all(|cell| cell == Cell::Null));
-        for cut in 1..tuple.len() {
-            assert_eq!(read(&tuple[..cut]), None, "{cut}");
-        }
-        assert_eq!(read(&[tuple.as_slice(), &[0]].concat()), None, "there is more");
-        assert_eq!(read(&[&[0, 4], &tuple[2..]].concat()), None, "there is another column");
-        assert_eq!(read(&[&end[..], &[0]].concat()), None, "there is more after the end");
-        assert_eq!(read(&[&tuple[..5], &[3, 0], &tuple[6..]].concat()), None, "no number has three bytes");
-    }
+    value.as_bytes().map_or(Cell::Null, |bytes| of_text(bytes, kind))
 }

@@ -1,6 +1,9 @@
 //! A date and a time of day, as PostgreSQL has them.
 
-use std::fmt::{self, Display, Formatter};
+use std::{
+    fmt::{self, Display, Formatter},
+    ops::Range,
+};
 
 use arrow::compute::kernels::cast_utils::string_to_datetime;
 use chrono::{DateTime, Utc};
@@ -18,13 +21,13 @@ pub struct Timestamp {
     pub zoned: bool,
 }
 
-/// What a year of the calendar looks like, in which texts are dates that others read, too.
-const USUAL: [i64; 2] = [-62_135_596_800 * SECOND, 253_402_300_800 * SECOND];
+/// The years 1 to 9999.
+const USUAL: Range<i64> = -62_135_596_800 * SECOND..253_402_300_800 * SECOND;
 
 impl Timestamp {
-    /// The text, if it is one that PostgreSQL would write of a usual one.
+    /// What a text says, if it is to the byte what PostgreSQL would write of a [usual](Timestamp::is_usual) one.
     pub fn read(text: &str) -> Option<Self> {
-        // Most texts are none, and end here.
+        // Most texts are ruled out by their shape.
         let [_, _, _, _, b'-', _, _, b'-', _, _, b' ', _, _, b':', _, _, b':', _, _, ..] = text.as_bytes() else {
             return None;
         };
@@ -36,9 +39,9 @@ impl Timestamp {
         (read.is_usual() && written == text.as_bytes()).then_some(read)
     }
 
-    /// Whether it lies in the years 1 to 9999, which are written with four digits.
+    /// Whether it lies in the years 1 to 9999, which are written with four digits and nothing after them.
     pub fn is_usual(self) -> bool {
-        (USUAL[0]..USUAL[1]).contains(&self.microseconds)
+        USUAL.contains(&self.microseconds)
     }
 
     /// The instant, if its clock is that of UTC; or else what its clock says, as if it were.
