@@ -1,6 +1,6 @@
 //! The source in PostgreSQL: a real server, the same organisation as in SQLite, its types, its failures, its secret.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::{Context, ensure};
 use axum::{
@@ -164,10 +164,29 @@ async fn what_is_copied_in_binary_says_what_postgresql_writes() -> anyhow::Resul
         )
         SELECT clock, clock::text AS clock_text, clock AT TIME ZONE 'UTC' AS at, (clock AT TIME ZONE 'UTC')::text AS at_text,
                clock::date AS day, clock::date::text AS day_text, md5(clock::text)::uuid AS uuid, md5(clock::text)::uuid::text AS uuid_text,
-               n, -n::smallint AS small, n - 9223372036854775808 AS big, n > 3 AS flag,
+               n::int4, -n::smallint AS small, (n - 9223372036854775808)::int8 AS big, n > 3 AS flag,
                CASE n WHEN 1 THEN 'NaN' WHEN 2 THEN '-Infinity' WHEN 3 THEN '-0' WHEN 4 THEN '5e-324' WHEN 5 THEN '0.1' ELSE 'Infinity' END::float8 AS real,
                E'tab\\t, line\\n, \\\\N' AS marks, 'ab'::char(4) AS padded, 'x'::name AS name, '[1,  2]'::json AS json
         FROM given";
+    let described = snapshot.describe(select).await?;
+    let types: BTreeSet<&str> = described.iter().map(|column| column.type_name.as_str()).collect();
+    // Any other one, and all are copied as text.
+    let simple = [
+        "bool",
+        "char",
+        "date",
+        "float8",
+        "int2",
+        "int4",
+        "int8",
+        "json",
+        "name",
+        "text",
+        "timestamp",
+        "timestamptz",
+        "uuid",
+    ];
+    assert_eq!(types, simple.into());
     let names = snapshot.columns(select).await?;
     let records: Vec<_> = snapshot.records(select, names.clone()).try_collect().await?;
     let copied: Vec<_> = snapshot.all_records(select, names).try_collect().await?;

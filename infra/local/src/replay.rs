@@ -73,7 +73,11 @@ impl Replay {
         let Work { run, days, undone } = settle(&stack, Show::Nothing, Ok(run)).await?;
         stack.stop().await?;
         if let Ok(run) = run {
-            say!("{} days changed; {} activities are still in quarantine.", run.days.written, run.counts.quarantined);
+            say!(
+                "Days that changed: {}. Activities that are still in quarantine: {}.",
+                run.days.written,
+                run.counts.quarantined
+            );
             for (reason, count) in &run.quarantined_by_reason {
                 say!("  {count:>6}  {reason}");
             }

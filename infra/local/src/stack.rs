@@ -148,7 +148,9 @@ impl Stack {
             format!("the folder {} cannot be made; choose another one with --data DIR", data.display())
         })?;
         let lock = lock(data)?;
-        std::fs::write(data.join(TIME_ZONE), settings.time_zone.name()).context("the time zone cannot be noted")?;
+        if time_zone_of(data).is_none() {
+            keep_time_zone(data, settings.time_zone)?;
+        }
         let classification = settings.classification.as_deref();
         if classification.is_some() && settings.invoke.is_some() {
             bail!(
@@ -267,10 +269,15 @@ pub fn pseudonym_key() -> anyhow::Result<Option<PseudonymKey>> {
     Ok(Some(PseudonymKey::new(&key).with_context(|| format!("{file} holds no key of pseudonyms"))?))
 }
 
-/// The note in a stack's folder that says which zone it was last started with: it is part of the logic.
+/// The note in a stack's folder that says which zone it was first started with, or `wastewalk up` last: it is part of the logic.
 const TIME_ZONE: &str = "time-zone";
 
-/// The organisation's zone that the stack over the folder `data` was last started with.
+/// Notes the organisation's zone in the folder `data`.
+pub fn keep_time_zone(data: &Path, zone: Tz) -> anyhow::Result<()> {
+    std::fs::write(data.join(TIME_ZONE), zone.name()).context("the time zone cannot be noted")
+}
+
+/// The organisation's zone that is noted in the folder `data`.
 pub fn time_zone_of(data: &Path) -> Option<Tz> {
     std::fs::read_to_string(data.join(TIME_ZONE)).ok()?.trim().parse().ok()
 }

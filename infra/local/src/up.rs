@@ -37,7 +37,7 @@ use crate::{
     progress::{Progress, Reading, Show},
     s3::Credentials,
     said::{Format, say, shown},
-    stack::{Ports, Settings, Stack, pseudonym_key},
+    stack::{Ports, Settings, Stack, keep_time_zone, pseudonym_key},
 };
 
 /// How often what is undone is announced again before it counts as stuck.
@@ -148,6 +148,7 @@ impl Up {
         let mut stack = Stack::start(settings).await?;
         stack.api = stack.api.admitting(access);
         keep_to_one_source(&stack, &self.data, self.source.as_ref().map(|_| &address)).await?;
+        keep_time_zone(&self.data, time_zone)?;
         let work = work(&stack, self.show()).await?;
         let overview = api::overview(&stack.api, &Request::default()).await?;
         match listener {

@@ -11,18 +11,21 @@ use chrono::{DateTime, Utc};
 const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
+/// The days from 1970 to 2000, from where PostgreSQL counts.
+pub(super) const YEAR_2000: i64 = 10_957;
+
 /// What PostgreSQL writes as `2026-08-03 08:00:00.25` or, of a type with a time zone, as `2026-08-03 08:00:00.25+00`, where its
 /// session is in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timestamp {
-    /// Since 1970, by its own clock.
+    /// Since 2000, by its own clock: so PostgreSQL counts, and counted from 1970 its last ones have no room.
     pub microseconds: i64,
     /// Whether its clock is that of UTC.
     pub zoned: bool,
 }
 
 /// The years 1 to 9999.
-const USUAL: Range<i64> = -62_135_596_800 * SECOND..253_402_300_800 * SECOND;
+const USUAL: Range<i64> = -730_119 * DAY..2_921_940 * DAY;
 
 impl Timestamp {
     /// What a text says, if it is to the byte what PostgreSQL would write of a [usual](Timestamp::is_usual) one.
@@ -32,7 +35,7 @@ impl Timestamp {
             return None;
         };
         let (clock, zoned) = text.strip_suffix("+00").map_or((text, false), |clock| (clock, true));
-        let microseconds = string_to_datetime(&Utc, clock).ok()?.timestamp_micros();
+        let microseconds = string_to_datetime(&Utc, clock).ok()?.timestamp_micros() - YEAR_2000 * DAY;
         let read = Self { microseconds, zoned };
         let mut written = Vec::with_capacity(text.len());
         read.write(&mut written);
@@ -46,12 +49,12 @@ impl Timestamp {
 
     /// The instant, if its clock is that of UTC; or else what its clock says, as if it were.
     pub fn utc(self) -> Option<DateTime<Utc>> {
-        DateTime::from_timestamp_micros(self.microseconds)
+        DateTime::from_timestamp_micros(self.microseconds.checked_add(YEAR_2000 * DAY)?)
     }
 
     /// Appends the text.
     pub fn write(self, text: &mut Vec<u8>) {
-        let before_christ = write_day(self.microseconds.div_euclid(DAY), text);
+        let before_christ = write_day(self.microseconds.div_euclid(DAY) + YEAR_2000, text);
         let of_day = self.microseconds.rem_euclid(DAY);
         let (second, mut fraction) = ((of_day / SECOND) as u32, of_day % SECOND);
         let [h, m, s] = [second / 3_600, second / 60 % 60, second % 60].map(two_digits);
@@ -131,10 +134,12 @@ mod tests {
     #[test]
     fn a_text_is_a_timestamp_only_if_it_is_how_postgresql_writes_it() {
         let micros = |text: &str| Timestamp::read(text).map(|at| (at.microseconds, at.zoned));
-        assert_eq!(micros("1970-01-01 00:00:00+00"), Some((0, true)));
-        assert_eq!(micros("1970-01-01 00:00:00.000001"), Some((1, false)));
-        assert_eq!(micros("1969-12-31 23:59:59.5+00"), Some((-500_000, true)));
-        assert_eq!(micros("2024-02-29 23:59:59"), Some((1_709_251_199_000_000, false)));
+        assert_eq!(micros("2000-01-01 00:00:00+00"), Some((0, true)));
+        assert_eq!(micros("2000-01-01 00:00:00.000001"), Some((1, false)));
+        assert_eq!(micros("1999-12-31 23:59:59.5+00"), Some((-500_000, true)));
+        assert_eq!(micros("2024-02-29 23:59:59"), Some((762_566_399_000_000, false)));
+        let last = Timestamp { microseconds: 9_223_371_331_199_999_999, zoned: true };
+        assert_eq!(last.to_string(), "294276-12-31 23:59:59.999999+00");
         for usual in ["0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"] {
             assert_eq!(Timestamp::read(usual).map(|at| at.to_string()).as_deref(), Some(usual));
         }

@@ -154,7 +154,11 @@ impl<'a> Field<'a> {
             }
             _ => "",
         };
-        let (line, expected, found) = (mapping.line, mapping.expects(kind), cell.kind());
+        let (line, expected) = (mapping.line, mapping.expects(kind));
+        let found = match cell.kind() {
+            "text" if expected.starts_with("text") => "another text",
+            found => found,
+        };
         self.problem("unreadable", format!("line {line} of the mapping expects {expected}, and this is {found}{shape}"))
     }
 

@@ -8,7 +8,10 @@ use std::iter;
 use sqlx::{TypeInfo, postgres::PgTypeInfo};
 use uuid::Uuid;
 
-use crate::source::{Cell, Record, Timestamp, timestamp::date};
+use crate::source::{
+    Cell, Record, Timestamp,
+    timestamp::{YEAR_2000, date},
+};
 
 /// What the values of a column are to us. PostgreSQL's types belong to columns; what JSON has a type for keeps it, and anything
 /// else is PostgreSQL's text.
@@ -103,10 +106,6 @@ pub(super) fn of_text(bytes: &[u8], kind: Kind) -> Cell<'_> {
 /// write numbers with fewer digits than they have.
 pub(super) const BINARY_SINCE: u32 = 120_000;
 
-/// The days from 1970 to 2000, from where PostgreSQL counts.
-const YEAR_2000: i64 = 10_957;
-const DAY: i64 = 86_400_000_000;
-
 /// What a binary copy begins with, before the flags and an extension, which has a length.
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
@@ -178,10 +177,7 @@ fn push_binary(record: &mut Record, value: &[u8], kind: Kind) -> Option<()> {
         (Kind::Timestamp { zoned }, value) => match i64::from_be_bytes(value.try_into().ok()?) {
             i64::MAX => Cell::Text("infinity"),
             i64::MIN => Cell::Text("-infinity"),
-            since_2000 => {
-                let microseconds = since_2000.checked_add(YEAR_2000 * DAY)?;
-                Cell::Timestamp(Timestamp { microseconds, zoned })
-            }
+            microseconds => Cell::Timestamp(Timestamp { microseconds, zoned }),
         },
         (Kind::Uuid, value) => Cell::Text(Uuid::from_slice(value).ok()?.as_hyphenated().encode_lower(&mut uuid)),
         (Kind::Text, value) => of_text(value, kind),
@@ -227,6 +223,29 @@ mod tests {
     }
 
     #[test]
+    fn simple_types_are_read_in_binary_and_others_as_text() {
+        let binary = |name: &'static str| Kind::of(&PgTypeInfo::with_name(name)).is_read_as_binary();
+        let simple = [
+            "BOOL",
+            "INT2",
+            "INT4",
+            "INT8",
+            "FLOAT8",
+            "DATE",
+            "TIMESTAMP",
+            "TIMESTAMPTZ",
+            "UUID",
+            "TEXT",
+            "VARCHAR",
+            "CHAR",
+            "NAME",
+            "JSON",
+        ];
+        assert!(simple.into_iter().all(binary));
+        assert!(!["FLOAT4", "NUMERIC", "JSONB", "BYTEA", "TIME", "INTERVAL", "INT8[]", "mood"].into_iter().any(binary));
+    }
+
+    #[test]
     fn a_binary_copy_is_read_as_far_as_it_is_one() {
         let columns: Arc<[String]> = ["n", "text", "at"].map(str::to_owned).into();
         let kinds = [Kind::Integer, Kind::Text, Kind::Timestamp { zoned: true }];
@@ -238,7 +257,7 @@ mod tests {
         let tuple =
             [&[0, 3][..], &[0, 0, 0, 2, 0xff, 0xfe], &[0, 0, 0, 1, 0xff], &[0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1]]
                 .concat();
-        let at = Timestamp { microseconds: 946_684_800_000_001, zoned: true };
+        let at = Timestamp { microseconds: 1, zoned: true };
         let expected = [Cell::Integer(-2), Cell::Bytes(&[0xff]), Cell::Timestamp(at)];
         for message in [&tuple, &[header.as_slice(), &tuple].concat()] {
             assert_eq!(read(message).unwrap().unwrap().cells().collect::<Vec<_>>(), expected);
