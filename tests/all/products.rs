@@ -1,7 +1,7 @@
 //! The products whose mappings ship, each in a real server of its own kind: recognised, read through the whole of intake, and
 //! known rows come out. The schemas in `tests/sources` are ours, written from what is known of the products.
 
-use std::{collections::BTreeSet, path::Path, process::Command};
+use std::{collections::BTreeSet, process::Command};
 
 use anyhow::{Context, ensure};
 use intake::{
@@ -13,7 +13,7 @@ use intake::{
 };
 use serde_json::{Value, json};
 use shared::telemetry::chain;
-use wastewalk_tests::{House, foreign, postgres};
+use wastewalk_tests::{House, binary, foreign, postgres};
 
 use crate::{
     live::alone,
@@ -125,11 +125,12 @@ fn rows(columns: &[&str], expected: &[(&str, &[&str])]) -> Value {
 
 /// What `wastewalk check` says of a source, as a person runs it, and how it exits.
 fn check(arguments: &[&str]) -> anyhow::Result<(Option<i32>, Value, String)> {
-    let test = std::env::current_exe()?;
-    let binary = test.parent().and_then(Path::parent).context("the test has no folder")?.join("wastewalk");
-    ensure!(binary.exists(), "{} is missing; run `cargo build --workspace --bins`", binary.display());
-    let output =
-        Command::new(binary).arg("check").args(arguments).args(["--format", "json"]).env_remove("RUST_LOG").output()?;
+    let output = Command::new(binary("wastewalk")?)
+        .arg("check")
+        .args(arguments)
+        .args(["--format", "json"])
+        .env_remove("RUST_LOG")
+        .output()?;
     let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
     Ok((output.status.code(), report, String::from_utf8(output.stderr)?))
 }

@@ -4,7 +4,7 @@
 use std::{
     fs::File,
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use wastewalk::{invoke::Invoker, progress::Show, stack::Stack, up};
-use wastewalk_tests::{House, insight, json};
+use wastewalk_tests::{House, binary, insight, json};
 
 /// The functions behind a queue.
 fn listeners(stack: &Stack) -> Vec<String> {
@@ -51,11 +51,7 @@ fn watch(port: u16) -> anyhow::Result<Child> {
 
 /// Starts the binary of a function, which asks the Lambda API at `port` for work.
 fn start(stack: &Stack, house: &House, function: &str, port: u16, logs: &Path) -> anyhow::Result<Child> {
-    let test = std::env::current_exe()?;
-    let binaries = test.parent().and_then(Path::parent).context("the test has no folder")?;
-    let binary: PathBuf = binaries.join(function);
-    ensure!(binary.exists(), "{} is missing; run `cargo build --workspace --bins`", binary.display());
-    let child = Command::new(binary)
+    let child = Command::new(binary(function)?)
         .env_clear()
         .envs(stack.environment())
         .env("SOURCE_URL", house.source_url())

@@ -259,3 +259,11 @@ pub fn files(folder: &Path) -> anyhow::Result<std::collections::BTreeMap<String,
     }
     Ok(found)
 }
+
+/// A program of the workspace, as it was built last.
+pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let binary = test.parent().and_then(Path::parent).context("the test has no folder")?.join(name);
+    ensure!(binary.exists(), "{} is missing; run `cargo build --workspace --bins`", binary.display());
+    Ok(binary)
+}
