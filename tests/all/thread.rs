@@ -1,10 +1,8 @@
 //! The steel thread: from SQL rows to the page.
 
-use std::process::Command;
-
 use serde_json::json;
 use shared::{contribution::Scope, lake::LakeKey};
-use wastewalk_tests::{House, binary, foreign, get, insight, json, text};
+use wastewalk_tests::{House, foreign, get, insight, json, text};
 
 /// INSIGHTS: a team of eight, two-week sprints of 80 h a person, 23 % automatable: 0.23 × 8 × 80 h = 147.2 h a sprint.
 const REFERENCE_SECONDS: i64 = 529_920;
@@ -173,28 +171,4 @@ async fn the_api_refuses_what_it_does_not_understand_with_a_problem() -> anyhow:
     let health = json(&stack, "/v1/health").await?;
     assert_eq!(health["last_run"]["quarantined"], json!(2));
     stack.stop().await
-}
-
-#[test]
-fn a_start_that_is_refused_leaves_the_folder_as_it_was() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let data = folder.path().join("data");
-    let wastewalk = |command: &str, arguments: &[&str]| -> anyhow::Result<(bool, String)> {
-        let mut said = Command::new(binary("wastewalk")?);
-        said.arg(command).arg("--data").arg(&data).args(arguments).env_remove("RUST_LOG");
-        let said = said.env_remove("ORGANISATION_TIME_ZONE").output()?;
-        Ok((said.status.success(), String::from_utf8([said.stdout, said.stderr].concat())?))
-    };
-    let (started, said) = wastewalk("up", &["--once", "--quiet"])?;
-    assert!(started, "{said}");
-    let (done, before) = wastewalk("rewind", &["--dry-run"])?;
-    assert!(done && before.contains("Nothing to do"), "{before}");
-
-    let another = format!("sqlite://{}", data.join("demo.sqlite").display());
-    let (started, said) = wastewalk("up", &["--once", "--quiet", "--time-zone", "Asia/Tokyo", "--source", &another])?;
-    assert!(!started && said.contains("keeps another source"), "{said}");
-    let (done, said) = wastewalk("rewind", &["--dry-run", "--time-zone", "Asia/Tokyo"])?;
-    assert!(done && said.contains("65 objects"), "{said}");
-    assert_eq!(wastewalk("rewind", &["--dry-run"])?, (true, before), "what only looks changes nothing, either");
-    Ok(())
 }

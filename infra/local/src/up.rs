@@ -28,7 +28,7 @@ use axum::{
 use chrono_tz::Tz;
 use clap::Args;
 use hyper::Uri;
-use intake::{address::Address, mapping::Mapping, record::RunRecord};
+use intake::{IntakeError, address::Address, mapping::Mapping, record::RunRecord};
 use shared::{lake::LakeKey, settings::setting, telemetry::chain};
 use tokio::{net::TcpListener, sync::watch};
 
@@ -39,6 +39,9 @@ use crate::{
     said::{Format, say, shown},
     stack::{Ports, Settings, Stack, keep_time_zone, pseudonym_key},
 };
+
+/// The mapping of the demo organisation, and of whoever names none.
+const REFERENCE: &str = "reference";
 
 /// How often what is undone is announced again before it counts as stuck.
 const ROUNDS: usize = 3;
@@ -61,7 +64,7 @@ pub struct Up {
     #[arg(long, value_name = "URL", env = "WASTEWALK_SOURCE", hide_env_values = true)]
     source: Option<String>,
     /// How the source is read: a file, or the name of a known product
-    #[arg(long, value_name = "FILE", default_value = "reference")]
+    #[arg(long, value_name = "FILE", default_value = REFERENCE)]
     mapping: String,
     /// The organisation's time zone, such as Europe/Berlin [default: the mapping's, else the demo's, else UTC]
     #[arg(long, value_name = "ZONE", env = "ORGANISATION_TIME_ZONE")]
@@ -149,7 +152,7 @@ impl Up {
         stack.api = stack.api.admitting(access);
         keep_to_one_source(&stack, &self.data, self.source.as_ref().map(|_| &address)).await?;
         keep_time_zone(&self.data, time_zone)?;
-        let work = work(&stack, self.show()).await?;
+        let work = work(&stack, self.show()).await.map_err(|error| self.with_next_step(error))?;
         let overview = api::overview(&stack.api, &Request::default()).await?;
         match listener {
             None => self.print(&overview, &work)?,
@@ -246,6 +249,17 @@ impl Up {
         // In an address these three mean something else.
         let path = file.display().to_string().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
         Ok(format!("sqlite://{path}"))
+    }
+
+    /// Whoever names a source and no mapping may not know that there are some.
+    fn with_next_step(&self, error: anyhow::Error) -> anyhow::Error {
+        let does_not_fit = matches!(error.downcast_ref(), Some(IntakeError::Mapping(_)));
+        if !does_not_fit || self.source.is_none() || self.mapping != REFERENCE {
+            return error;
+        }
+        error.context(
+            "there is no --mapping, so the source was read as `reference`; `wastewalk check --source URL` says which mapping fits",
+        )
     }
 
     fn show(&self) -> Show {

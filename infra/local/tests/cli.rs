@@ -57,6 +57,45 @@ fn once_prints_the_result_and_a_line_per_day_and_again_finds_nothing_to_do() {
 }
 
 #[test]
+fn a_start_that_is_refused_leaves_the_folder_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wastewalk"));
+        command.env_remove("RUST_LOG").env_remove("ORGANISATION_TIME_ZONE").args(arguments);
+        command.arg("--data").arg(folder.path()).stdin(Stdio::null()).output().unwrap()
+    };
+    let dry = |arguments: &[&str]| {
+        let output = command(&[&["rewind", "--dry-run"], arguments].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let started = command(&["up", "--once", "--quiet"]);
+    assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+    let before = dry(&[]);
+    assert!(before.contains("Nothing to do"), "{before}");
+
+    let another = format!("sqlite://{}", folder.path().join("demo.sqlite").display());
+    let refused = command(&["up", "--once", "--quiet", "--time-zone", "Asia/Tokyo", "--source", &another]);
+    assert!(refusal(&refused, 1).contains("keeps another source"));
+    assert!(dry(&["--time-zone", "Asia/Tokyo"]).contains("65 objects"));
+    assert_eq!(dry(&[]), before, "what only looks changes nothing, either");
+}
+
+#[test]
+fn a_source_that_no_mapping_was_named_for_is_refused_with_how_to_find_one() {
+    let folder = tempfile::tempdir().unwrap();
+    // An empty file is a database without tables.
+    let source = folder.path().join("team.db");
+    std::fs::write(&source, "").unwrap();
+    let source = format!("sqlite://{}", source.display());
+    let data = folder.path().join("data");
+    let message = refusal(&run(&data, &["--once", "--quiet", "--source", &source]), 1);
+    assert!(message.contains("no --mapping") && message.contains("wastewalk check --source"), "{message}");
+    let message = refusal(&run(&data, &["--once", "--quiet", "--source", &source, "--mapping", "kimai"]), 1);
+    assert!(!message.contains("no --mapping"), "{message}");
+}
+
+#[test]
 fn history_is_rewound_and_compared_from_the_command_line_without_the_source() {
     let folder = tempfile::tempdir().unwrap();
     let wastewalk = |arguments: &[&str]| {
