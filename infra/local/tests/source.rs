@@ -147,7 +147,7 @@ fn replay_takes_in_what_was_refused_with_the_source_gone_and_with_the_source_the
         let up = ["up", "--once", "--quiet", "--data", data, "--source", &source, "--format", "json"];
         assert_eq!(json(&wastewalk(&up))["run"]["counts"]["quarantined"], 1);
         let same = String::from_utf8(wastewalk(&["replay", "--data", data]).stdout).unwrap();
-        assert!(same.starts_with("0 days changed; 1 activities are still in quarantine.\n"), "{same}");
+        assert!(same.starts_with("Days that changed: 0. Activities that are still in quarantine: 1.\n"), "{same}");
         assert!(same.contains("1  unreadable"), "{same}");
 
         if dead {
@@ -158,7 +158,7 @@ fn replay_takes_in_what_was_refused_with_the_source_gone_and_with_the_source_the
         let said = String::from_utf8_lossy(&replayed.stderr).into_owned();
         assert_eq!(said.contains("the source cannot be opened"), dead, "{said}");
         let text = String::from_utf8(replayed.stdout).unwrap();
-        assert_eq!(text, "1 days changed; 0 activities are still in quarantine.\n");
+        assert_eq!(text, "Days that changed: 1. Activities that are still in quarantine: 0.\n");
 
         let wrong = folder.path().join("wrong.toml");
         std::fs::write(&wrong, mended.replace("name = \"reference\"", "name = \"other\"")).unwrap();
